@@ -1,0 +1,69 @@
+# calisketch. "make help" lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?=
+SIZE ?= 256
+CUHK ?=
+PHOTOS ?=
+
+# Third-party weights are looked for in this folder first (see data/README.md).
+ifndef CALISKETCH_WEIGHTS
+ifneq ($(wildcard ../shared/weights),)
+export CALISKETCH_WEIGHTS := $(abspath ../shared/weights)
+endif
+endif
+
+.PHONY: help install demo test lint format cuhk photos smoke wheel clean
+
+help: ## this list
+	@echo "calisketch: a rough sketch becomes a photo-real face. Targets:"
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@echo
+	@echo "Variables: PYTHON=python3.11 (3.10 to 3.12)   SIZE=256 (pixels)   OUT=folder for prepared data"
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 12) else f"calisketch needs Python 3.10 to 3.12; $(PYTHON) is {v[0]}.{v[1]}. Give another one: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed ## a virtual environment in .venv with everything for use, training and development
+
+demo: install ## sketches drawn as strokes -> calibrated -> faces, and a few training steps: outputs/demo.png
+	$(BIN)/python tools/demo.py
+
+test: install lint ## the checks and the test suite
+	$(BIN)/python -m pytest
+
+lint: install ## ruff (rules and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install ## rewrites the code in the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+cuhk: install ## prepares the CUHK student set: make cuhk CUHK="training.zip testing.zip" (zips or folders, as released)
+	@test -n "$(CUHK)" || { echo 'Say where the release is: make cuhk CUHK="<zips or folders>" (see data/README.md)'; exit 2; }
+	$(BIN)/python tools/prepare_cuhk.py "source=[$(subst $() $(),$(comma),$(foreach f,$(CUHK),'$(f)'))]" out="$(or $(OUT),data/cuhk$(SIZE))" size=$(SIZE)
+
+photos: install ## prepares any folder of face photos: make photos PHOTOS=folder
+	@test -n "$(PHOTOS)" || { echo 'Say which folder: make photos PHOTOS=<folder of face photos>'; exit 2; }
+	$(BIN)/python tools/prepare.py source="'$(PHOTOS)'" out="$(or $(OUT),data/photos$(SIZE))" size=$(SIZE)
+
+smoke: install ## trains all three stages in miniature, in under a minute, on faces drawn by a procedure
+	$(BIN)/python tools/train.py experiment=smoke
+
+wheel: install ## dist/*.whl with configurations and the default model inside
+	$(BIN)/python -m build --wheel
+
+clean: ## removes what building and testing left (not data, runs or outputs)
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+comma := ,

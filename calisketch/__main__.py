@@ -1,0 +1,182 @@
+"""The command line: python -m calisketch calibrate | synthesize IN... --out DIR, and train."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from . import CaliSketch, __version__, images, pipeline
+
+_PAGE = {"auto": "auto", "yes": True, "no": False}
+_SUFFIX = {"calibrate": "-calibrated", "synthesize": "-face"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status is 0, 1 if any sketch failed, 2 for arguments that make no sense."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["train"]:  # Hydra reads its own arguments
+        return _train(arguments[1:])
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    return _process(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="calisketch", description="Calibrates sketches of faces and paints them.")
+    parser.add_argument("--version", action="version", version=f"calisketch {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    help_of = {"calibrate": "redraw sketches as the lines of a real face", "synthesize": "paint photo-real faces"}
+    for name, text in help_of.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="image files and folders of them")
+        command.add_argument("--out", type=Path, required=True, help="folder for the results, written as PNG")
+        command.add_argument(
+            "--model", default=pipeline.DEFAULT_MODEL, help="name of a shipped model or a model folder (%(default)s)"
+        )
+        command.add_argument(
+            "--strength", type=_strength, default=1.0, help="0 keeps the strokes, 1 replaces them (%(default)s)"
+        )
+        command.add_argument("--no-align", action="store_true", help="only scale and pad, do not move the face")
+        command.add_argument("--polarity", choices=images.POLARITIES, default="auto", help="(%(default)s)")
+        command.add_argument(
+            "--page", choices=_PAGE, default="auto", help="clean a photographed page's paper away (%(default)s)"
+        )
+        command.add_argument("--device", help="e.g. cpu or cuda")
+        command.add_argument(
+            "--verbose", action="store_true", help="say of each sketch how it was read and where its face was found"
+        )
+        if name == "synthesize":
+            command.add_argument(
+                "--refined", action="store_true", help="also write the sketch each face is painted from"
+            )
+    commands.add_parser("train", help="train a model; arguments as for tools/train.py, e.g. experiment=smoke")
+    return parser
+
+
+def _strength(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be in [0, 1]; got {text}")
+    return value
+
+
+def _train(arguments: list[str]) -> int:
+    try:
+        from . import train_command
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.startswith("calisketch"):
+            raise
+        print(
+            f"calisketch train needs the package {error.name!r}, which is not installed. "
+            "Install the extra: pip install 'calisketch[train]'",
+            file=sys.stderr,
+        )
+        return 2
+    return train_command.main(arguments)
+
+
+def _process(options: argparse.Namespace) -> int:
+    if options.verbose:
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("calisketch").setLevel(logging.INFO)
+    try:
+        model = CaliSketch.from_pretrained(options.model, device=options.device)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"calisketch: {error}", file=sys.stderr)
+        return 2
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"calisketch: --out {options.out} cannot be made a folder: {error}. Give another one.", file=sys.stderr)
+        return 2
+    failed: list[str] = []
+    taken: set[Path] = set()
+    done = 0
+    jobs = list(_jobs(options.inputs, options.out, failed))
+    inputs = {path.resolve() for path, _ in jobs}
+    settings = {
+        "strength": options.strength,
+        "polarity": options.polarity,
+        "align": False if options.no_align else "auto",
+        "page": _PAGE[options.page],
+    }
+    for path, below in jobs:
+        try:
+            target = _free_name(options.out / below, path.stem, _SUFFIX[options.command], inputs, taken)
+            if options.command == "calibrate":
+                results = {target: model.calibrate(path, **settings)}
+            elif options.refined:
+                face, refined = model.synthesize(path, return_refined=True, **settings)
+                beside = _free_name(target.parent, f"{target.stem}-refined", "-of", inputs, taken)
+                results = {target: face, beside: refined}
+            else:
+                results = {target: model.synthesize(path, **settings)}
+            for name, image in results.items():
+                _write(image, name)
+                print(f"{path} -> {name}")
+            done += 1
+        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+            failed.append(f"{path}: {error}" if str(path) not in str(error) else str(error))
+    print(f"{done} of {done + len(failed)} done" + (f", {len(failed)} failed:" if failed else "."), flush=True)
+    for line in failed:
+        print(f"  {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _jobs(inputs: Sequence[Path], out: Path, failed: list[str]) -> Iterator[tuple[Path, Path]]:
+    """Each file to read, once however often it is named, and the folder below --out that its result goes to."""
+    seen: set[Path] = set()
+    for given in inputs:
+        if not given.is_dir():
+            if given.resolve() not in seen:
+                seen.add(given.resolve())
+                yield given, Path()
+            continue
+        inside = given.resolve() in out.resolve().parents  # results of an earlier run are no inputs
+        found = [path for path in images.files_in(given) if not (inside and out.resolve() in path.resolve().parents)]
+        if not found:
+            failed.append(f"{given}: no image files in this folder; looked for {', '.join(images.FILE_ENDINGS)}.")
+        for path in found:
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                yield path, path.parent.relative_to(given)
+
+
+def _free_name(folder: Path, stem: str, suffix: str, inputs: set[Path], taken: set[Path]) -> Path:
+    """STEM.png; STEM-face.png and so on where that is an input; numbered where it is the result of another one."""
+    if (folder / f"{stem}.png").resolve() in inputs:
+        stem += suffix
+    for number in range(1, len(inputs) + len(taken) + 2):
+        target = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
+        if target.resolve() not in inputs | taken:
+            taken.add(target.resolve())
+            return target
+    raise AssertionError("more names were tried than can be taken")
+
+
+def _write(image: Image.Image, target: Path) -> None:
+    """Write aside and rename, so that no half-written picture is ever seen."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=".png")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            image.save(stream, format="PNG")
+        os.chmod(aside, 0o644)  # mkstemp's files are private
+        os.replace(aside, target)
+    finally:
+        if os.path.exists(aside):
+            os.unlink(aside)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

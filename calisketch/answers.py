@@ -1,0 +1,64 @@
+"""The boundary outwards: a drawing or a face goes back as the kind of thing that the sketch was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from .images import Polarity, Sketch
+
+
+def drawing_in_kind(sketch: Sketch, ink: NDArray[np.float32], polarity: Polarity) -> Any:
+    """A line drawing as the kind of thing that `sketch` was.
+
+    Args:
+        sketch: what was handed in.
+        ink: (H, W) in [0, 1], ink = 1.
+        polarity: of the sketch, "dark_on_light" or "light_on_dark".
+
+    Returns:
+        PIL "L" (or "LA" for a sketch with transparent parts), or an array or tensor of the shape, dtype and range of
+        the sketch: grey in each of three channels; a fourth channel holds the opacity, as the sketch's did.
+    """
+    dark = polarity == "dark_on_light"
+    grey = 1 - ink if dark else ink
+    alpha = sketch.alpha
+    if sketch.transparency == "ground":
+        alpha, grey = ink, np.full_like(ink, 0.0 if dark else 1.0)
+    elif sketch.transparency == "strokes":
+        alpha, grey = 1 - ink, np.full_like(ink, 1.0 if dark else 0.0)
+    if sketch.holder == "pil":
+        if sketch.transparency == "none" or alpha is None:
+            return Image.fromarray(_to_uint8(grey))
+        return Image.fromarray(np.stack([_to_uint8(grey), _to_uint8(alpha)], axis=-1))
+    if sketch.channels is None:
+        return _in_kind(sketch, grey)
+    layers = [grey] * min(sketch.channels, 3)
+    if sketch.channels == 4:
+        layers.append(np.ones_like(grey) if alpha is None else alpha)
+    return _in_kind(sketch, np.stack(layers, axis=-1))
+
+
+def face_in_kind(sketch: Sketch, face: NDArray[np.float32]) -> Any:
+    """An RGB face (H, W, 3) in [0, 1] as PIL "RGB", an (H, W, 3) array or a (3, H, W) tensor, as the sketch was."""
+    return Image.fromarray(_to_uint8(face)) if sketch.holder == "pil" else _in_kind(sketch, face)
+
+
+def _in_kind(sketch: Sketch, values: NDArray[np.float32]) -> Any:
+    """An array or tensor of the sketch's dtype; channels, if any, come last in `values`."""
+    if sketch.holder == "array":
+        if np.issubdtype(sketch.dtype, np.floating):
+            return values.astype(sketch.dtype)
+        return np.rint(values.clip(0, 1) * np.iinfo(sketch.dtype).max).astype(sketch.dtype)
+    tensor = torch.from_numpy(np.ascontiguousarray(values if values.ndim == 2 else values.transpose(2, 0, 1)))
+    if sketch.dtype == torch.uint8:
+        tensor = (tensor.clamp(0, 1) * 255).round()
+    return tensor.to(device=sketch.device, dtype=sketch.dtype)
+
+
+def _to_uint8(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.rint(values.clip(0, 1) * 255).astype(np.uint8)

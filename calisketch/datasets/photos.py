@@ -1,0 +1,165 @@
+"""A prepared folder as a torch Dataset."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from calisketch.datasets.manifest import MANIFEST, read_manifest
+from calisketch.weights import sha256_of
+
+__all__ = ["SPLITS", "PreparedPhotos"]
+
+SPLITS = ("train", "validation", "test")
+LARGEST_CACHE = 2 * 2**30  # bytes of decoded images that are kept in memory
+
+
+class PreparedPhotos(Dataset[dict[str, Tensor]]):
+    """The items of one split of a folder made by `prepare_cuhk` or `prepare_photos`, in the order of their names.
+
+    root: the prepared folder. split: "train", "validation" or "test"; the three are disjoint.
+    size: the side it must have been prepared at; None takes it as it is.
+    track: "artist" to have the artists' drawings too, and only the items that have one.
+    cache: keep decoded images in memory, while they fit.
+    verify: compare every file's SHA-256 with the manifest's first.
+
+    An item is {"photo": (3, H, W), "contour": (1, H, W), "detail": (1, H, W), "index": int64 scalar} and with
+    `track="artist"` {"artist": (1, H, W)}; float32 in [0, 1], line maps with ink = 1. A folder prepared with
+    contour=none gives no contour. `names[index]` is the item's name, `size` the side of its images.
+    Raises FileNotFoundError or ValueError that say how to prepare the folder.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "train",
+        size: int | None = None,
+        track: str | None = None,
+        *,
+        cache: bool = True,
+        verify: bool = False,
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}.")
+        if track not in (None, "artist"):
+            raise ValueError(f'track must be None or "artist"; got {track!r}.')
+        self.root = Path(root).expanduser()
+        self.split = split
+        manifest = self._manifest()
+        self.settings: dict[str, Any] = manifest["settings"]
+        self.size = int(self.settings["size"])
+        if size is not None and size != self.size:
+            how = self._how(f"out=ANOTHER_FOLDER size={size}")
+            raise ValueError(f"{self.root} was prepared at size {self.size}, expected {size}. {how}")
+        entries = {name: entry for name, entry in sorted(manifest["entries"].items()) if entry["split"] == split}
+        wanted = ["photo", "contour", "detail"] if self.settings.get("contour") != "none" else ["photo", "detail"]
+        if track is not None:
+            wanted.append(track)
+            entries = {name: entry for name, entry in entries.items() if track in entry["files"]}
+        if not entries:
+            wish = f"split {split!r}" + (f" with an {track} drawing" if track else "")
+            raise ValueError(
+                f"{self.root} has no photos in {wish}; it has {_counts(manifest['entries'])}. Choose another split, or "
+                "prepare more photos into it."
+            )
+        self.names: list[str] = list(entries)
+        self.files = [{kind: self._path(entry, name, kind) for kind in wanted} for name, entry in entries.items()]
+        self._check_files(entries, verify)
+        bytes_each = self.size**2 * (2 + len(wanted))
+        self._cache: dict[int, dict[str, Tensor]] | None = (
+            {} if cache and bytes_each * len(self.names) <= LARGEST_CACHE else None
+        )
+
+    def _manifest(self) -> dict[str, Any]:
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"no prepared photos at {self.root}: there is no such folder. {self._how()}")
+        manifest = read_manifest(self.root)
+        if manifest is None:
+            raise FileNotFoundError(f"no prepared photos at {self.root}: it has no {MANIFEST}. {self._how()}")
+        return manifest
+
+    def _how(self, more: str = "") -> str:
+        more = more or f"out={self.root}"
+        kind = getattr(self, "settings", {}).get("kind")
+        commands = {
+            "cuhk": f'python tools/prepare_cuhk.py "source=[ARCHIVES OR FOLDERS]" {more}',
+            "photos": f"python tools/prepare.py source=FOLDER {more}",
+        }
+        chosen = [commands[kind]] if kind in commands else list(commands.values())
+        return f"Prepare with: {' or '.join(chosen)}"
+
+    def _path(self, entry: dict[str, Any], name: str, kind: str) -> Path:
+        try:
+            relative = entry["files"][kind]["path"]
+        except KeyError:
+            raise ValueError(
+                f"{self.root / MANIFEST} lists no {kind} for {name}. {self._how()} overwrite=true"
+            ) from None
+        path = (self.root / relative).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise ValueError(f"{self.root / MANIFEST} points outside its folder for {name}: {relative}. {self._how()}")
+        return path
+
+    def _check_files(self, entries: dict[str, Any], verify: bool) -> None:
+        missing = [path for files in self.files for path in files.values() if not path.is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"{len(missing)} files of {self.root} are missing, the first is {missing[0]}. Run the same preparation "
+                f"again, it makes what is missing. {self._how()}"
+            )
+        if verify:
+            for (name, entry), files in zip(entries.items(), self.files, strict=True):
+                for kind, path in files.items():
+                    if sha256_of(path) != entry["files"][kind]["sha256"]:
+                        raise ValueError(
+                            f"{path} ({name}) is not the file that was prepared: its SHA-256 differs. Run the same "
+                            f"preparation again, it makes it anew. {self._how()}"
+                        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"item {index} of {len(self)}")
+        index %= len(self)
+        item = self._cache.get(index) if self._cache is not None else None
+        if item is None:
+            item = {
+                kind: self._read(path, "RGB" if kind == "photo" else "L") for kind, path in self.files[index].items()
+            }
+            if self._cache is not None:
+                self._cache[index] = item
+        return {**{kind: image.float() / 255 for kind, image in item.items()}, "index": torch.tensor(index)}
+
+    def _read(self, path: Path, mode: str) -> Tensor:
+        """(C, H, W) uint8."""
+        remedy = f"Run the same preparation again, it makes it anew. {self._how()}"
+        try:
+            with Image.open(path) as image:
+                pixels = np.array(image.convert(mode))
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"{path} cannot be read: {error}. {remedy}") from error
+        if pixels.shape[:2] != (self.size, self.size):
+            raise ValueError(
+                f"{path} must be {self.size}x{self.size}, as its manifest says; got "
+                f"{pixels.shape[1]}x{pixels.shape[0]}. {remedy}"
+            )
+        return torch.from_numpy(pixels.reshape(self.size, self.size, -1)).permute(2, 0, 1).contiguous()
+
+    def __repr__(self) -> str:
+        return f"PreparedPhotos({str(self.root)!r}, split={self.split!r}, size={self.size}, {len(self)} photos)"
+
+
+def _counts(entries: dict[str, Any]) -> str:
+    counts: dict[str, int] = {}
+    for entry in entries.values():
+        counts[entry["split"]] = counts.get(entry["split"], 0) + 1
+    return json.dumps(counts) if counts else "none at all"

@@ -1,0 +1,277 @@
+"""The boundary inwards: what a person hands in is read to one kind of drawing (`answers` is the way back).
+
+Read: paths, PIL images, arrays (H, W) or (H, W, 1 | 3 | 4), tensors (H, W), (C, H, W) or (B, C, H, W), and lists of
+these. A colour drawing counts by its luma (ITU-R 601), a file by its first frame, upright as its EXIF tag says.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+Polarity = Literal["auto", "dark_on_light", "light_on_dark"]
+POLARITIES: tuple[Polarity, ...] = ("auto", "dark_on_light", "light_on_dark")
+FILE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_SMALLEST_SIDE = 16  # the longer side; fewer pixels hold no face
+_LARGEST_SIDE = 32000  # OpenCV's warps count pixels in 16 bits
+
+
+class SketchError(ValueError):
+    """A sketch that cannot be used as it was handed in; the message says what was got, expected, and the remedy."""
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """One sketch as read, and what is needed to answer in kind.
+
+    Attributes:
+        luma: (H, W) float32 in [0, 1], over the ground where the sketch has transparency.
+        name: what messages call it.
+        holder: "pil" (also for paths), "array" or "tensor".
+        channels: of the array or tensor; None where it had no such axis.
+        dtype: of the array or tensor.
+        device: of the tensor.
+        alpha: (H, W) opacity, None for an opaque sketch without an alpha channel.
+        transparency: what alpha means. "none"; "ground": strokes on a transparent ground; "strokes": strokes rubbed
+            out of an opaque sheet; "kept": an opaque sheet with a transparent rim or hole.
+    """
+
+    luma: NDArray[np.float32]
+    name: str
+    holder: Literal["pil", "array", "tensor"]
+    channels: int | None = None
+    dtype: Any = None
+    device: torch.device | None = None
+    alpha: NDArray[np.float32] | None = None
+    transparency: Literal["none", "ground", "strokes", "kept"] = "none"
+
+
+def flatten(given: Any, name: str = "sketch") -> tuple[list[tuple[Any, str]], Callable[[list[Any]], Any]]:
+    """Take lists and batches apart.
+
+    Returns:
+        The single sketches, each with a name for messages, and the function that puts as many results together again:
+        a list for a list, a (B, ...) tensor for a (B, C, H, W) tensor, the result itself for a single sketch.
+
+    Raises:
+        SketchError: a list or batch with nothing in it.
+    """
+    if isinstance(given, list | tuple):
+        if not given:
+            raise SketchError(f"{name}: got an empty list; expected at least one sketch. Check what filled the list.")
+        parts = [flatten(item, f"{name}[{index}]") for index, item in enumerate(given)]
+        counts = [len(items) for items, _ in parts]
+
+        def rebuild(results: list[Any]) -> list[Any]:
+            starts = [sum(counts[:index]) for index in range(len(counts))]
+            return [
+                put(results[start : start + count])
+                for (_, put), start, count in zip(parts, starts, counts, strict=True)
+            ]
+
+        return [item for items, _ in parts for item in items], rebuild
+    if isinstance(given, Tensor) and given.ndim == 4:
+        if given.shape[0] == 0:
+            raise SketchError(f"{name}: got an empty batch, {tuple(given.shape)}; expected at least one sketch.")
+        return [(item, f"{name}[{index}]") for index, item in enumerate(given)], torch.stack
+    return [(given, name)], lambda results: results[0]
+
+
+def read(given: Any, name: str = "sketch", polarity: Polarity = "auto") -> Sketch:
+    """Read one sketch.
+
+    Args:
+        given: path, PIL image, array or tensor (see the module's head); uint8, uint16 or float in [0, 1].
+        name: what messages call it; a path is called by its own name.
+        polarity: where the ground is transparent and this is not "auto", it says what the ground is taken for.
+
+    Raises:
+        SketchError: not an image, unreadable, too small or large, NaN, or values outside the range.
+        FileNotFoundError: there is no such file.
+    """
+    if polarity not in POLARITIES:
+        raise ValueError(f"polarity must be one of {', '.join(POLARITIES)}; got {polarity!r}.")
+    if isinstance(given, str | os.PathLike):
+        path = Path(given)
+        return _read_pil(open_image(path), str(path), polarity)
+    if isinstance(given, Image.Image):
+        return _read_pil(given, name, polarity)
+    if isinstance(given, Tensor):
+        return _read_tensor(given, name, polarity)
+    if isinstance(given, np.ndarray):
+        return _read_array(given, name, polarity)
+    raise SketchError(
+        f"{name} must be a path, a PIL image, a numpy array, a tensor or a list of these; "
+        f"got {type(given).__name__}. Open it with PIL.Image.open first."
+    )
+
+
+def open_image(path: Path) -> Image.Image:
+    """Open and decode an image file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        SketchError: a folder, not an image, cut short, or too many pixels to be decoded safely.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no such sketch: {path}. Check the path; it is relative to {Path.cwd()}.")
+    if path.is_dir():
+        raise SketchError(
+            f"{path} is a folder; expected an image file. Pass its files, e.g. list(folder.glob('*.png'))."
+        )
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError as error:
+        raise SketchError(
+            f"{path} has too many pixels to be decoded safely ({error}). Scale it down to at most "
+            f"{Image.MAX_IMAGE_PIXELS} pixels; the model works on a few hundred per side."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise SketchError(f"{path} is not an image that Pillow can read. Save it as PNG or JPEG.") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise SketchError(f"{path} cannot be decoded ({error}). The file may be cut short; save it again.") from error
+
+
+def _read_pil(image: Image.Image, name: str, polarity: Polarity) -> Sketch:
+    _check_size(image.height, image.width, name)
+    try:
+        image = ImageOps.exif_transpose(image)  # decodes a file that was only opened
+    except (OSError, SyntaxError, ValueError) as error:
+        raise SketchError(f"{name} cannot be decoded ({error}). The file may be cut short; save it again.") from error
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image)
+        if image.mode != "F":
+            # 16 bits, whatever integer Pillow widened them to; in mode "I" it may have widened 8 bits.
+            full = 255 if image.mode == "I" and values.max() <= 255 else 65535
+            if values.min() < 0 or values.max() > full:
+                raise SketchError(
+                    f"{name} has values from {values.min()} to {values.max()}; expected 16 bits, 0 to 65535. "
+                    "Scale it to 8 or 16 bits."
+                )
+            values = values.astype(np.float32) / np.float32(full)
+        return Sketch(_checked_range(values, name), name, "pil")
+    if image.has_transparency_data:
+        rgba = np.asarray(image.convert("RGBA"), dtype=np.float32) / np.float32(255.0)
+        return _over_ground(rgba[..., :3] @ _LUMA, rgba[..., 3], polarity, name=name, holder="pil")
+    luma = np.asarray(image if image.mode == "L" else _grey(image), dtype=np.float32) / np.float32(255.0)
+    return Sketch(luma, name, "pil")
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    return image.convert("L") if image.mode in ("1", "RGB", "LA") else image.convert("RGB").convert("L")
+
+
+def _read_array(array: NDArray[Any], name: str, polarity: Polarity) -> Sketch:
+    channels = None if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
+    if channels not in (None, 1, 3, 4):
+        remedy = ""
+        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+            remedy = " Channels come last in arrays: array.transpose(1, 2, 0)."
+        elif array.ndim == 4:
+            remedy = " For a batch pass a list: list(array)."
+        raise SketchError(f"{name} must be (H, W) or (H, W, 1 | 3 | 4); got {array.shape}.{remedy}")
+    _check_size(array.shape[0], array.shape[1], name)
+    if array.dtype in (np.uint8, np.uint16):
+        values = array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+    elif np.issubdtype(array.dtype, np.floating):
+        values = _checked_range(array, name)
+    else:
+        raise SketchError(
+            f"{name} must be uint8, uint16 or float in [0, 1]; got {array.dtype}. "
+            "Convert it, e.g. (255 * mask).astype('uint8') for a mask."
+        )
+    return _split_channels(values, polarity, name=name, holder="array", channels=channels, dtype=array.dtype)
+
+
+def _read_tensor(tensor: Tensor, name: str, polarity: Polarity) -> Sketch:
+    channels = None if tensor.ndim == 2 else tensor.shape[0] if tensor.ndim == 3 else 0
+    if channels not in (None, 1, 3, 4):
+        last = tensor.ndim == 3 and tensor.shape[2] in (1, 3, 4)
+        remedy = " Channels come first in tensors: tensor.permute(2, 0, 1)." if last else ""
+        raise SketchError(
+            f"{name} must be (H, W), (C, H, W) or (B, C, H, W) with C = 1, 3 or 4; got {tuple(tensor.shape)}.{remedy}"
+        )
+    _check_size(tensor.shape[-2], tensor.shape[-1], name)
+    if tensor.dtype != torch.uint8 and not tensor.is_floating_point():
+        raise SketchError(
+            f"{name} must be uint8 or float in [0, 1]; got {tensor.dtype}. "
+            "Convert it: tensor.to(torch.uint8) for 0 to 255, tensor.float() for 0 and 1."
+        )
+    values = tensor.detach().cpu().float().numpy()
+    values = values / np.float32(255.0) if tensor.dtype == torch.uint8 else _checked_range(values, name)
+    if channels is not None:
+        values = values.transpose(1, 2, 0)
+    return _split_channels(
+        values, polarity, name=name, holder="tensor", channels=channels, dtype=tensor.dtype, device=tensor.device
+    )
+
+
+def _check_size(height: int, width: int, name: str) -> None:
+    if min(height, width) < 1 or max(height, width) < _SMALLEST_SIDE or max(height, width) > _LARGEST_SIDE:
+        raise SketchError(
+            f"{name} is {width} x {height} pixels; expected a drawing of {_SMALLEST_SIDE} to {_LARGEST_SIDE} "
+            "pixels on its longer side. 256 is a good size."
+        )
+
+
+def _checked_range(values: NDArray[Any], name: str) -> NDArray[np.float32]:
+    values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise SketchError(
+            f"{name} holds {int((~np.isfinite(values)).sum())} values that are NaN or infinite; expected numbers in "
+            "[0, 1]. Replace them, e.g. with numpy.nan_to_num(sketch, nan=1.0) for white."
+        )
+    low, high = float(values.min()), float(values.max())
+    if low < -1e-3 or high > 1 + 1e-3:
+        remedy = "Divide by 255." if low >= 0 and 1 < high <= 255.5 else "Bring them there first."
+        if -1.001 <= low < 0 and high <= 1.001:
+            remedy = "For values in [-1, 1]: (sketch + 1) / 2."
+        raise SketchError(f"{name} must hold floats in [0, 1]; got {low:.4g} to {high:.4g}. {remedy}")
+    return np.asarray(values.clip(0.0, 1.0), dtype=np.float32)
+
+
+def _split_channels(values: NDArray[Any], polarity: Polarity, **rest: Any) -> Sketch:
+    if values.ndim == 2:
+        return Sketch(luma=values, **rest)
+    if values.shape[2] == 1:
+        return Sketch(luma=np.ascontiguousarray(values[..., 0]), **rest)
+    luma = values[..., :3] @ _LUMA
+    return Sketch(luma=luma, **rest) if values.shape[2] == 3 else _over_ground(luma, values[..., 3], polarity, **rest)
+
+
+def _over_ground(luma: NDArray[Any], alpha: NDArray[np.float32], polarity: Polarity, **rest: Any) -> Sketch:
+    """Lay a drawing with transparency on the ground that shows its strokes."""
+    if float(alpha.min()) > 0.999:
+        return Sketch(luma=luma, alpha=alpha, transparency="none", **rest)
+    weight = float(alpha.sum())
+    mean = float((luma * alpha).sum() / weight) if weight > 0 else 0.0
+    ground = 1.0 if mean < 0.5 else 0.0
+    meaning: Literal["ground", "strokes", "kept"] = "ground"
+    if weight > 0.5 * alpha.size:
+        # Mostly opaque: a sheet. Its own lines show on it; where it is all one tone, the holes are the lines.
+        opaque = luma[alpha > 0.5]
+        meaning = "strokes" if float(opaque.std()) < 0.02 else "kept"
+        if meaning == "kept":
+            ground = float(np.median(opaque))
+    elif polarity != "auto":
+        ground = 1.0 if polarity == "dark_on_light" else 0.0
+    return Sketch(luma=luma * alpha + ground * (1 - alpha), alpha=alpha, transparency=meaning, **rest)
+
+
+def files_in(folder: Path) -> Sequence[Path]:
+    """The image files of a folder and its subfolders by their endings, sorted; hidden ones are left out."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in FILE_ENDINGS and path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))

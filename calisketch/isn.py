@@ -1,0 +1,148 @@
+"""Image Synthesis Network: a calibrated sketch R in, a face P out (section 3.2, Eq. 5-10)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .checks import check_image, check_positive
+from .losses import gram_matrix, l1, lsgan_discriminator, lsgan_generator, perceptual, style, total_variation
+from .networks import VGG19, EncoderDecoder, SNPatchGAN, mean_logit, without_power_iteration
+from .stage import Batch
+
+PERCEPTUAL_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")  # Eq. 8, before activation
+STYLE_LAYERS = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")  # Eq. 9, EdgeConnect's
+
+
+class ISN(nn.Module):
+    """G2: R (B, 1, H, W) -> P (B, 3, H, W), with D2, which tells photos from P.
+
+    Args:
+        generator: G2; the paper's encoder-decoder with a (tanh + 1) / 2 head if None.
+        discriminator: D2 on 3 channels; the paper's SN-PatchGAN if None.
+        vgg: VGG-19 for the perceptual and style terms; the pretrained one, on raw [0, 1] input, if None.
+        l1_weight, adversarial_weight, perceptual_weight, style_weight, tv_weight: the weights of Eq. 6. The style
+            weight of 200 belongs to VGG input in [0, 1] without ImageNet normalisation.
+        keep_features: keep each training photo's VGG features, which never change, by ``batch["index"]``.
+        feature_bytes: keep them up to this many bytes on the training device, then warn and compute the rest anew.
+
+    Raises:
+        ValueError: a negative weight.
+        calisketch.weights.MissingWeights: ``vgg`` is None and there are no pretrained weights.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module | None = None,
+        discriminator: nn.Module | None = None,
+        vgg: VGG19 | None = None,
+        l1_weight: float = 1.0,
+        adversarial_weight: float = 0.1,
+        perceptual_weight: float = 0.1,
+        style_weight: float = 200.0,
+        tv_weight: float = 1.0,
+        keep_features: bool = True,
+        feature_bytes: float = 6e9,
+    ):
+        super().__init__()
+        weights = {
+            "l1_weight": l1_weight,
+            "adversarial_weight": adversarial_weight,
+            "perceptual_weight": perceptual_weight,
+            "style_weight": style_weight,
+            "tv_weight": tv_weight,
+        }
+        for name, weight in weights.items():
+            check_positive(name, weight, zero=True)
+        check_positive("feature_bytes", feature_bytes, zero=True)
+        self.generator = EncoderDecoder(1, 3, head="tanh") if generator is None else generator
+        self.discriminator = SNPatchGAN(3) if discriminator is None else discriminator
+        self.vgg = VGG19.from_pretrained() if vgg is None else vgg
+        self.l1_weight = l1_weight
+        self.adversarial_weight = adversarial_weight
+        self.perceptual_weight = perceptual_weight
+        self.style_weight = style_weight
+        self.tv_weight = tv_weight
+        self.keep_features = keep_features
+        self.feature_bytes = feature_bytes
+        self._kept: dict[int, dict[str, Tensor]] = {}
+        self._kept_bytes = 0
+        self._warned = False
+
+    def forward(self, refined: Tensor) -> Tensor:
+        """Eq. 5: P = G2(R). refined (B, 1, H, W) in [0, 1], ink = 1; the result (B, 3, H, W) in [0, 1], RGB."""
+        check_image(refined, 1, "refined", range01=False)
+        return self.generator(refined)
+
+    def discriminator_losses(self, batch: Batch) -> Batch:
+        """Eq. 3 for D2: the photo is real, P (``batch["face"]``, detached here) is fake."""
+        output = self.discriminator(torch.cat([batch["photo"], batch["face"].detach()]))
+        real, fake = zip(*(scale.chunk(2) for scale in output.logits), strict=True)
+        return {"isn/discriminator": lsgan_discriminator(real, fake)}
+
+    def generator_losses(self, batch: Batch) -> Batch:
+        """Eq. 6: L1 + 0.1 adversarial + 0.1 perceptual + 200 style + TV."""
+        photo, face = batch["photo"], batch["face"]
+        real, real_grams = self._photo_features(photo, batch.get("index"))
+        fake, fake_grams = self._features(face)
+        return {
+            "isn/l1": self.l1_weight * l1(photo, face),  # Eq. 7
+            "isn/adversarial": self.adversarial_weight * lsgan_generator(self.discriminator(face).logits),  # Eq. 3
+            "isn/perceptual": self.perceptual_weight * perceptual(real, fake),  # Eq. 8
+            "isn/style": self.style_weight * style(real_grams, fake_grams),  # Eq. 9
+            "isn/tv": self.tv_weight * total_variation(face),  # Eq. 10
+        }
+
+    @torch.no_grad()
+    def scores(self, batch: Batch) -> Batch:
+        """D2's mean output on photos and on P."""
+        with without_power_iteration(self.discriminator):
+            real, fake = (mean_logit(self.discriminator(batch[name])) for name in ("photo", "face"))
+        return {"isn/real": real, "isn/fake": fake}
+
+    @torch.no_grad()
+    def plateau_figure(self, face: Tensor, batch: Batch) -> Tensor:
+        """Eq. 6 without its adversarial, style and TV terms: weighted L1 + perceptual."""
+        real, fake = self.vgg(batch["photo"], PERCEPTUAL_LAYERS), self.vgg(face, PERCEPTUAL_LAYERS)
+        return self.l1_weight * l1(batch["photo"], face) + self.perceptual_weight * perceptual(real, fake)
+
+    def forget_photos(self) -> None:
+        """Drops the kept features; needed before training on other photos that carry the same indices."""
+        self._kept.clear()
+        self._kept_bytes = 0
+        self._warned = False
+
+    def _features(self, photo: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        activations = self.vgg(photo, (*PERCEPTUAL_LAYERS, *STYLE_LAYERS))
+        content = {layer: activations[layer] for layer in PERCEPTUAL_LAYERS}
+        return content, {layer: gram_matrix(activations[layer]) for layer in STYLE_LAYERS}
+
+    @torch.no_grad()
+    def _photo_features(self, photo: Tensor, index: Tensor | None) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        if index is None or not self.keep_features:
+            return self._features(photo)
+        # One photo at a time, so that a photo's features do not depend, in their last bits, on its batch mates: a
+        # resumed run meets the photos for the first time in another order, and has to equal an uninterrupted one.
+        samples = [self._kept.get(key) or self._keep(key, photo[i : i + 1]) for i, key in enumerate(index.tolist())]
+        joined = {layer: torch.cat([sample[layer] for sample in samples]) for layer in samples[0]}
+        content = {layer: joined[layer] for layer in PERCEPTUAL_LAYERS}
+        return content, {layer: joined[layer] for layer in STYLE_LAYERS}
+
+    def _keep(self, key: int, photo: Tensor) -> dict[str, Tensor]:
+        content, grams = self._features(photo)
+        sample = {**content, **grams}
+        size = sum(tensor.numel() * tensor.element_size() for tensor in sample.values())
+        if self._kept_bytes + size <= self.feature_bytes:
+            self._kept[key] = sample
+            self._kept_bytes += size
+        elif not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"the VGG features of {len(self._kept)} photos fill feature_bytes = {self.feature_bytes:.3g}; the rest "
+                "are computed at every step. For a set of this size keep_features=False is faster.",
+                stacklevel=2,
+            )
+        return sample

@@ -1,0 +1,52 @@
+"""Least-squares adversarial loss (Eq. 3; Mao et al. 2017), with a = 0 (fake), b = 1 (real), c = 1 (what G wants)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def lsgan_discriminator(real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
+    """Eq. 3, the discriminator's side: 1/2 E[(D(x) - 1)^2] + 1/2 E[D(G(z))^2].
+
+    Args:
+        real_logits: the discriminator's logits on real images, one tensor for each scale.
+        fake_logits: those on generated images, which the caller detached before the discriminator saw them.
+
+    Returns:
+        A scalar: the mean over elements, averaged over scales.
+
+    Raises:
+        ValueError: no scales, or not the same number of them.
+    """
+    _check_scales(real_logits, fake_logits)
+    terms = [
+        (real.float() - 1).square().mean() / 2 + fake.float().square().mean() / 2
+        for real, fake in zip(real_logits, fake_logits, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def lsgan_generator(fake_logits: Sequence[Tensor]) -> Tensor:
+    """Eq. 3, the generator's side: 1/2 E[(D(G(z)) - 1)^2].
+
+    Args:
+        fake_logits: the discriminator's logits on generated images, one tensor for each scale.
+
+    Returns:
+        A scalar: the mean over elements, averaged over scales.
+
+    Raises:
+        ValueError: no scales.
+    """
+    _check_scales(fake_logits, fake_logits)
+    return torch.stack([(fake.float() - 1).square().mean() / 2 for fake in fake_logits]).mean()
+
+
+def _check_scales(first: Sequence[Tensor], second: Sequence[Tensor]) -> None:
+    if isinstance(first, Tensor) or isinstance(second, Tensor):
+        raise ValueError("logits must be a sequence of tensors, one for each scale; got a tensor. Wrap it: [logits].")
+    if len(first) == 0 or len(first) != len(second):
+        raise ValueError(f"logits must have the same number of scales, at least 1; got {len(first)} and {len(second)}.")

@@ -1,0 +1,261 @@
+"""A model is a folder: config.json says what the networks are, model.safetensors holds their weights.
+
+Read and written strictly: a missing, foreign or mis-shaped tensor is an error that names it, and so is a config that a
+newer version wrote. Nothing is unpickled, and no class is looked up by a name from the file other than in the table
+that the caller passes in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+FORMAT = "calisketch"
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+_LARGEST_SIZE = 8192  # of a side; far above any model, far below what would fill the memory
+
+
+class ModelFolderError(ValueError):
+    """A model folder that cannot be read; the message names the folder, what is wrong with it, and the remedy."""
+
+
+def save(
+    folder: str | os.PathLike[str],
+    networks: Mapping[str, nn.Module],
+    size: int,
+    info: Mapping[str, Any] | None = None,
+    *,
+    half: bool = True,
+) -> Path:
+    """Write a model folder.
+
+    Args:
+        folder: made if it is not there. Each file is written aside, synced and renamed, the weights first.
+        networks: by name; each needs `.config`, its class's arguments as JSON has them.
+        size: side of the images the networks were trained on.
+        info: anything else worth knowing, as JSON has it.
+        half: store the weights in float16, half the size; they are read back to float32.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: a network without `.config`, or a weight that float16 cannot hold.
+    """
+    folder = Path(folder)
+    described, tensors = {}, {}
+    for name, network in networks.items():
+        arguments = getattr(network, "config", None)
+        if not isinstance(arguments, dict):
+            raise ValueError(
+                f"network {name!r} ({type(network).__name__}) has no .config with its constructor's arguments; "
+                "without it the folder could not be read back. Use one of calisketch.networks."
+            )
+        described[name] = {"class": type(network).__name__, "arguments": arguments}
+        for key, tensor in network.state_dict().items():
+            tensors[f"{name}.{key}"] = _stored(tensor, f"{name}.{key}", half)
+    config = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "size": int(size),
+        "networks": described,
+        "info": dict(info or {}),
+    }
+    text = (
+        json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    )  # before anything is written: it may not be JSON-able
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / WEIGHTS_FILE, lambda aside: save_file(tensors, aside))
+    _replace(folder / CONFIG_FILE, lambda aside: aside.write_text(text, encoding="utf-8"))
+    return folder
+
+
+def load(
+    folder: str | os.PathLike[str], classes: Mapping[str, Callable[..., nn.Module]]
+) -> tuple[dict[str, nn.Module], dict[str, Any]]:
+    """Read a model folder.
+
+    Args:
+        folder: as `save` wrote it.
+        classes: what a network may be: class by name. Nothing outside this table is built.
+
+    Returns:
+        The networks by name, float32, on the CPU, in eval mode; and the whole config.
+
+    Raises:
+        FileNotFoundError: the folder or one of its two files is not there.
+        ModelFolderError: another or a newer format, an unknown class, or a missing, foreign or mis-shaped tensor or one
+            of another kind of number.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    try:
+        tensors = load_file(_existing(folder, WEIGHTS_FILE))
+    except SafetensorError as error:
+        raise ModelFolderError(
+            f"{folder / WEIGHTS_FILE} is not a whole safetensors file ({error}). Copy the folder again."
+        ) from error
+    # Compared as bare shapes first: a config that claims a giant is refused before the giant takes the memory.
+    with torch.device("meta"):
+        outlines = {name: _build(folder, name, described, classes) for name, described in config["networks"].items()}
+    expected = {
+        f"{name}.{key}": tensor for name, network in outlines.items() for key, tensor in network.state_dict().items()
+    }
+    _check_tensors(folder, expected, tensors)
+    networks = {name: _build(folder, name, described, classes) for name, described in config["networks"].items()}
+    for name, network in networks.items():
+        own = {key: tensors[f"{name}.{key}"].to(value.dtype) for key, value in network.state_dict().items()}
+        network.load_state_dict(own, strict=True)
+        network.eval()
+    return networks, config
+
+
+def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read and check a model folder's config.json; raises as `load` does."""
+    path = _existing(Path(folder), CONFIG_FILE)
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelFolderError(f"{path} is not JSON ({error}). Copy the folder again.") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        got = config.get("format") if isinstance(config, dict) else type(config).__name__
+        raise ModelFolderError(
+            f"{path} is not a calisketch model: got format {got!r}, expected {FORMAT!r}. "
+            "Give a folder that save_pretrained or a training run wrote."
+        )
+    version = config.get("format_version")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ModelFolderError(
+            f"{path} has format version {version!r}; expected a whole number from 1 to {FORMAT_VERSION}. "
+            "Copy the folder again."
+        )
+    if version > FORMAT_VERSION:
+        raise ModelFolderError(
+            f"{path} has format version {version!r}; this calisketch reads up to {FORMAT_VERSION}. Upgrade calisketch."
+        )
+    networks, size = config.get("networks"), config.get("size")
+    described = isinstance(networks, dict) and all(
+        isinstance(entry, dict) and isinstance(entry.get("class"), str) and isinstance(entry.get("arguments"), dict)
+        for entry in networks.values()
+    )
+    if not described or isinstance(size, bool) or not isinstance(size, int):
+        raise ModelFolderError(
+            f"{path} is incomplete; expected 'size' and 'networks' with 'class' and 'arguments' each. Save it again."
+        )
+    if not 1 <= size <= _LARGEST_SIZE:
+        raise ModelFolderError(f"{path} has the size {size}; expected 1 to {_LARGEST_SIZE} pixels. Save it again.")
+    if not isinstance(config.get("info", {}), dict):
+        raise ModelFolderError(
+            f"{path} has an 'info' that is a {type(config['info']).__name__}; expected an object. Save it again."
+        )
+    return config
+
+
+def _build(
+    folder: Path, name: str, described: Mapping[str, Any], classes: Mapping[str, Callable[..., nn.Module]]
+) -> nn.Module:
+    if described["class"] not in classes:
+        raise ModelFolderError(
+            f"{folder / CONFIG_FILE}: network {name!r} is of the unknown class {described['class']!r}; expected one of "
+            f"{', '.join(sorted(classes))}. Was it saved by a newer calisketch, or by another program?"
+        )
+    try:
+        return classes[described["class"]](**described["arguments"])
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
+        raise ModelFolderError(
+            f"{folder / CONFIG_FILE}: network {name!r} cannot be built as {described['class']} with "
+            f"{described['arguments']} ({error}). Restore the arguments it was saved with."
+        ) from error
+
+
+def _check_tensors(folder: Path, expected: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> None:
+    faults = []
+    if missing := sorted(expected.keys() - got.keys()):
+        faults.append(f"missing: {_listed(missing)}")
+    if foreign := sorted(got.keys() - expected.keys()):
+        faults.append(f"foreign: {_listed(foreign)}")
+    shapes = [
+        f"{key} is {tuple(got[key].shape)}, expected {tuple(expected[key].shape)}"
+        for key in sorted(expected.keys() & got.keys())
+        if got[key].shape != expected[key].shape
+    ]
+    if shapes:
+        faults.append(f"mis-shaped: {_listed(shapes)}")
+    kinds = [
+        f"{key} is {got[key].dtype}, expected {expected[key].dtype}"
+        for key in sorted(expected.keys() & got.keys())
+        if got[key].is_floating_point() != expected[key].is_floating_point()
+    ]
+    if kinds:
+        faults.append(f"of another kind: {_listed(kinds)}")
+    if broken := sorted(key for key in got if got[key].is_floating_point() and not got[key].isfinite().all()):
+        faults.append(f"not finite: {_listed(broken)}")
+    if faults:
+        raise ModelFolderError(
+            f"{folder / WEIGHTS_FILE} does not hold the networks that {CONFIG_FILE} describes. "
+            f"{'; '.join(faults)}. Copy both files from the same model."
+        )
+
+
+def _listed(names: Iterable[str], most: int = 5) -> str:
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _existing(folder: Path, name: str) -> Path:
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"no such model folder: {folder}. Expected a folder with {CONFIG_FILE} and {WEIGHTS_FILE}."
+        )
+    path = folder / name
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"the model folder {folder} has no {name}. It needs both {CONFIG_FILE} and {WEIGHTS_FILE}."
+        )
+    return path
+
+
+def _stored(tensor: Tensor, key: str, half: bool) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    if not (half and tensor.is_floating_point()):
+        return tensor.clone()
+    stored = tensor.to(torch.float16)
+    if not stored.isfinite().all():
+        raise ValueError(
+            f"{key} holds values that float16 cannot (up to {tensor.abs().max().item():.4g}; at most 65504). "
+            "Save with half=False."
+        )
+    return stored
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file aside, sync it, and give it its name, so that a crash leaves the old one or the new one."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(descriptor)
+    aside = Path(name)
+    try:
+        write(aside)
+        with open(aside, "rb+") as stream:
+            os.fsync(stream.fileno())
+        aside.chmod(0o644)  # mkstemp's files are private
+        os.replace(aside, path)
+        if hasattr(os, "O_DIRECTORY"):
+            folder = os.open(path.parent, os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,102 @@
+"""The blocks that several networks share."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvNormReLU(nn.Sequential):
+    """Reflection padding, convolution, instance norm without running statistics, ReLU: (B, I, H, W) -> (B, O, h, w).
+
+    With ``kernel`` 4 and ``stride`` 2 the side is halved; with odd kernels and stride 1 it is kept.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1):
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel, stride, (kernel - 1) // 2, padding_mode="reflect"),
+            nn.InstanceNorm2d(out_channels),
+            nn.ReLU(),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x), f two 3x3 convolutions with instance norm, the first dilated: (B, C, H, W) -> (B, C, H, W).
+
+    The paper says "dilation 2"; the first of the two is dilated and the second is not, as in EdgeConnect, whose set-up
+    the paper follows.
+    """
+
+    def __init__(self, channels: int, dilation: int = 2):
+        super().__init__()
+        self.dilated = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, padding_mode="reflect")
+        self.plain = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+        self.norm = nn.InstanceNorm2d(channels)  # no parameters, no running statistics: one serves both
+
+    def forward(self, features: Tensor) -> Tensor:
+        inner = F.relu(self.norm(self.dilated(features)))
+        return features + self.norm(self.plain(inner))
+
+
+class UpConvNormReLU(nn.Module):
+    """Nearest resize x2, then 3x3 convolution, instance norm, ReLU: (B, I, H, W) -> (B, O, 2H, 2W).
+
+    Not a transposed convolution, which leaves a checkerboard.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.conv = ConvNormReLU(in_channels, out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.conv(F.interpolate(features, scale_factor=2, mode="nearest"))
+
+
+class Sigmoid01(nn.Module):
+    """Logits to (0, 1) by the logistic function: SCN's head."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return torch.sigmoid(logits)
+
+
+class Tanh01(nn.Module):
+    """Logits to (0, 1) by (tanh + 1) / 2: ISN's head."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return (torch.tanh(logits) + 1) / 2
+
+
+def make_head(name: str) -> nn.Module:
+    """The output function named in a model's configuration: "sigmoid" or "tanh".
+
+    Raises:
+        ValueError: another name.
+    """
+    heads: dict[str, type[nn.Module]] = {"sigmoid": Sigmoid01, "tanh": Tanh01}
+    if name not in heads:
+        raise ValueError(f"head must be one of {sorted(heads)}; got {name!r}.")
+    return heads[name]()
+
+
+def initialise(module: nn.Module, gain: float = 0.02) -> None:
+    """Draws every convolution's weights from N(0, gain), biases 0, as pix2pix and its descendants do."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.normal_(part.weight, 0.0, gain)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+def check_side(features: Tensor, divisor: int, minimum: int) -> None:
+    """Checks that a network can take this height and width.
+
+    Raises:
+        ValueError: a side that is too small or does not divide.
+    """
+    height, width = features.shape[-2:]
+    if min(height, width) < minimum or height % divisor or width % divisor:
+        raise ValueError(
+            f"height and width must be at least {minimum} and divide by {divisor}; got {height} x {width}. "
+            "Pad or resize the image, or use calisketch.CaliSketch, which does."
+        )

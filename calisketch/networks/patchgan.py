@@ -1,0 +1,122 @@
+"""Spectrally normalised patch discriminators. All return the same thing: logits, and every layer's activations."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from .blocks import initialise
+
+
+class DiscriminatorOutput(NamedTuple):
+    """What every discriminator returns.
+
+    Attributes:
+        logits: one (B, 1, h, w) tensor for each scale; the least-squares loss applies to every element.
+        features: the activation after each LeakyReLU, then the last convolution's output, of all scales in turn.
+    """
+
+    logits: list[Tensor]
+    features: list[Tensor]
+
+
+def mean_logit(output: DiscriminatorOutput) -> Tensor:
+    """The mean over elements, averaged over scales: a discriminator's score of a batch, as a scalar."""
+    return torch.stack([scale.float().mean() for scale in output.logits]).mean()
+
+
+@contextmanager
+def without_power_iteration(discriminator: nn.Module) -> Iterator[None]:
+    """Runs a discriminator without advancing spectral norm's power iteration, so that looking changes nothing."""
+    was_training = discriminator.training
+    discriminator.eval()
+    try:
+        yield
+    finally:
+        discriminator.train(was_training)
+
+
+class _PatchDiscriminator(nn.Module):
+    """A chain of convolutions with LeakyReLU 0.2 between them and a linear output."""
+
+    def __init__(self, convolutions: Sequence[nn.Conv2d]):
+        super().__init__()
+        for convolution in convolutions:
+            initialise(convolution)
+        self.convolutions = nn.ModuleList(spectral_norm(convolution) for convolution in convolutions)
+
+    def forward(self, image: Tensor) -> DiscriminatorOutput:
+        features = []
+        for convolution in self.convolutions[:-1]:
+            image = F.leaky_relu(convolution(image), 0.2)
+            features.append(image)
+        logits = self.convolutions[-1](image)
+        return DiscriminatorOutput([logits], [*features, logits])
+
+
+class SNPatchGAN(_PatchDiscriminator):
+    """Six spectrally normalised 5x5 convolutions of stride 2, 64-128-256-256-256-256: (B, C, H, W) in [0, 1].
+
+    The last 256 channels are the logits: the loss is applied to every output element (SN-PatchGAN, Yu et al. 2019).
+
+    Args:
+        in_channels: of the images it judges: 1 (edge maps) or 3 (photos).
+        width: channels of the first layer; the others are 2 and 4 times that.
+    """
+
+    def __init__(self, in_channels: int, width: int = 64):
+        channels = [in_channels, width, 2 * width, 4 * width, 4 * width, 4 * width, 4 * width]
+        super().__init__([nn.Conv2d(i, o, 5, 2, 2) for i, o in itertools.pairwise(channels)])
+
+
+class PatchGAN70(_PatchDiscriminator):
+    """pix2pix's 70x70 receptive field, spectrally normalised: 4x4 convolutions, 64-128-256-512-1, strides 2 2 2 1 1.
+
+    On few images the larger SNPatchGAN overfits; this one sees texture only.
+
+    Args:
+        in_channels: of the images it judges.
+        width: channels of the first layer; the others are 2, 4 and 8 times that.
+    """
+
+    def __init__(self, in_channels: int, width: int = 64):
+        channels = [in_channels, width, 2 * width, 4 * width, 8 * width, 1]
+        strides = [2, 2, 2, 1, 1]
+        super().__init__(
+            [nn.Conv2d(i, o, 4, s, 1) for i, o, s in zip(channels[:-1], channels[1:], strides, strict=True)]
+        )
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """Several discriminators, each on the image halved once more by 3x3 average pooling (pix2pixHD).
+
+    Args:
+        discriminators: one for each scale, the finest first.
+
+    Raises:
+        ValueError: none given.
+    """
+
+    def __init__(self, discriminators: Sequence[nn.Module]):
+        super().__init__()
+        if not discriminators:
+            raise ValueError("discriminators must hold at least one; got an empty sequence.")
+        self.discriminators = nn.ModuleList(discriminators)
+
+    def forward(self, image: Tensor) -> DiscriminatorOutput:
+        logits: list[Tensor] = []
+        features: list[Tensor] = []
+        for scale, discriminator in enumerate(self.discriminators):
+            if scale:
+                image = F.avg_pool2d(image, 3, stride=2, padding=1, count_include_pad=False)
+            output = discriminator(image)
+            logits += output.logits
+            features += output.features
+        return DiscriminatorOutput(logits, features)

@@ -1,0 +1,369 @@
+"""CaliSketch: a person's sketch in, the calibrated sketch or a photo-real face out."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from . import images, model_folder
+from .answers import drawing_in_kind, face_in_kind
+from .ink import Ink, Page, to_ink
+from .networks import EncoderDecoder, MRUUNet
+from .placement import Align, Placement, place
+from .stage import Schedule
+
+DEFAULT_MODEL = "cuhk-small-128"
+#: What a network of a model folder may be.
+NETWORK_CLASSES: dict[str, type[nn.Module]] = {"EncoderDecoder": EncoderDecoder, "MRUUNet": MRUUNet}
+
+_MODELS = Path(__file__).parent / "models"
+_LOG = logging.getLogger("calisketch")
+_FOUND_BY = {
+    "eyes": "face placed by its eyes",
+    "ink": "face placed by the box its ink fills",
+    "frame": "not moved, only scaled and padded to the square",
+}
+
+
+class CaliSketch:
+    """The Stroke Calibration Network and the Image Synthesis Network, composed: S -> R -> P.
+
+    Calling it changes nothing in it: the same sketch gives the same answer, alone or in any batch (to one grey level).
+    What was told of each sketch (polarity, page, where its face lies) goes to the logger "calisketch" at level INFO.
+
+    Args:
+        scn_generator: G1, (B, 1, H, W) sketch -> (B, 1, H, W) refined sketch, both [0, 1] with ink = 1.
+        isn_generator: G2, (B, 1, H, W) refined sketch -> (B, 3, H, W) face in [0, 1]. Both networks are copied.
+        size: side of the images the networks were trained on; every sketch is brought to it.
+        info: anything worth keeping with the model, as JSON has it.
+
+    Raises:
+        ValueError: a size below 1, or networks of other channels than 1 -> 1 and 1 -> 3.
+    """
+
+    def __init__(
+        self, scn_generator: nn.Module, isn_generator: nn.Module, size: int, info: Mapping[str, Any] | None = None
+    ):
+        if size < 1:
+            raise ValueError(f"size must be the side of the training images, at least 1; got {size}.")
+        _check_channels("scn_generator", scn_generator, 1, 1)
+        _check_channels("isn_generator", isn_generator, 1, 3)
+        self.scn_generator = _for_inference(scn_generator)
+        self.isn_generator = _for_inference(isn_generator)
+        self.size = int(size)
+        self.info = dict(info or {})
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | os.PathLike[str] = DEFAULT_MODEL, device: str | torch.device | None = None
+    ) -> CaliSketch:
+        """Load a model by the name of one that is shipped, or from its folder.
+
+        Raises:
+            FileNotFoundError: neither such a name nor such a folder; or a file of the folder is not there.
+            ModelFolderError: the folder is not a whole model of this format.
+        """
+        networks, config = model_folder.load(_folder_of(model), NETWORK_CLASSES)
+        if networks.keys() != {"scn", "isn"}:
+            raise model_folder.ModelFolderError(
+                f"{model} holds the networks {sorted(networks)}; expected 'isn' and 'scn'. It is no Cali-Sketch model."
+            )
+        try:
+            loaded = cls(networks["scn"], networks["isn"], config["size"], config.get("info"))
+        except ValueError as error:
+            raise model_folder.ModelFolderError(f"{model} is no Cali-Sketch model: {error}") from error
+        return loaded if device is None else loaded.to(device)
+
+    def save_pretrained(self, folder: str | os.PathLike[str], *, half: bool = True) -> Path:
+        """Write config.json and model.safetensors (float16 unless `half=False`) to a folder, and return the folder."""
+        networks = {"scn": self.scn_generator, "isn": self.isn_generator}
+        return model_folder.save(folder, networks, self.size, self.info, half=half)
+
+    def to(self, device: str | torch.device) -> CaliSketch:
+        """A CaliSketch of the same weights on another device; ValueError where there is no such device."""
+        device = _checked_device(device)
+        moved = copy.copy(self)
+        moved.scn_generator = copy.deepcopy(self.scn_generator).to(device)
+        moved.isn_generator = copy.deepcopy(self.isn_generator).to(device)
+        return moved
+
+    def calibrate(
+        self,
+        sketch: Any,
+        strength: float = 1.0,
+        *,
+        polarity: images.Polarity = "auto",
+        align: Align = "auto",
+        page: Page = "auto",
+        batch_size: int = 8,
+        device: str | torch.device | None = None,
+    ) -> Any:
+        """The refined sketch R, or (1 - strength) S + strength R.
+
+        Args:
+            sketch: a path, a PIL image, an array (H, W) or (H, W, 1 | 3 | 4), a tensor (H, W), (C, H, W) or
+                (B, C, H, W), or a list of these. uint8, uint16 or float in [0, 1]; colour counts by its luma.
+            strength: 0 leaves the strokes as they are, 1 replaces them by the refined ones.
+            polarity: "auto" tells dark lines on a light ground from the reverse; "dark_on_light" and "light_on_dark"
+                force it.
+            align: "auto" brings the face to where the model was trained to see it (by its eyes, where the detector's
+                file is there, else by the box its ink fills) unless it is there already; True always does; False only
+                scales and pads the sheet to the square.
+            page: "auto" cleans a photographed page (paper tone, uneven light, faint pencil); True and False force it.
+            batch_size: how many sketches go through the networks at a time.
+            device: where to compute, for this call; None: where the model is.
+
+        Returns:
+            A line drawing of the sketch's size, polarity and kind: PIL for paths and PIL ("L", or "LA" for a drawing
+            with transparent parts), an array or tensor of the same shape, dtype and range otherwise; a list for a list.
+            What lies outside the model's square field of view keeps the strokes it has.
+
+        Raises:
+            SketchError: an unreadable, blank or too small sketch, NaN, values out of range, an empty list.
+            FileNotFoundError: a path that is not there.
+            ValueError: an option that is none of its choices.
+        """
+        self._check_options(strength, batch_size)
+        items, rebuild = images.flatten(sketch)
+        answers = []
+        for prepared in self._prepared(items, polarity, align, page, batch_size):
+            # At strength 0 nothing of R is seen, so it is not computed.
+            refined = self._refine(prepared, device) if strength > 0 else [None] * len(prepared)
+            for each, drawing in zip(prepared, refined, strict=True):
+                ink = each.ink.ink
+                if drawing is not None:
+                    own = each.placement.drawing_back(_to_numpy(drawing[0]), ink)
+                    ink = (1 - strength) * ink + strength * own if strength < 1 else own
+                answers.append(drawing_in_kind(each.sketch, ink, each.ink.polarity))
+        return rebuild(answers)
+
+    def synthesize(
+        self,
+        sketch: Any,
+        strength: float = 1.0,
+        return_refined: bool = False,
+        *,
+        polarity: images.Polarity = "auto",
+        align: Align = "auto",
+        page: Page = "auto",
+        batch_size: int = 8,
+        device: str | torch.device | None = None,
+    ) -> Any:
+        """A photo-real face P, painted from R_t = (1 - strength) S + strength R.
+
+        Args, errors: as for `calibrate`.
+
+        Args:
+            return_refined: return (faces, refined): also R_t as it was painted from, hence in the model's resolution,
+                in the kind and place that `calibrate` answers in.
+
+        Returns:
+            An RGB face of the sketch's size and kind: PIL "RGB" for paths and PIL, an (H, W, 3) array, a (3, H, W) or
+            (B, 3, H, W) tensor of the same dtype and range, a list for a list. Outside the model's square field of
+            view the face's edge goes on and fades to white.
+        """
+        self._check_options(strength, batch_size)
+        items, rebuild = images.flatten(sketch)
+        faces, drawings = [], []
+        for prepared in self._prepared(items, polarity, align, page, batch_size):
+            placed = torch.stack([each.placed for each in prepared])
+            refined = placed
+            if strength > 0:
+                refined = torch.lerp(placed, self._refine(prepared, device).to(placed.device), float(strength))
+            painted = self._run(self.isn_generator, refined, device)
+            for each, drawing, face in zip(prepared, refined, painted, strict=True):
+                rgb = each.placement.face_back(_to_numpy(face.permute(1, 2, 0)))
+                faces.append(face_in_kind(each.sketch, rgb))
+                if return_refined:
+                    ink = each.placement.drawing_back(_to_numpy(drawing[0]), each.ink.ink)
+                    drawings.append(drawing_in_kind(each.sketch, ink, each.ink.polarity))
+        return (rebuild(faces), rebuild(drawings)) if return_refined else rebuild(faces)
+
+    def fit(
+        self,
+        photos: Any,
+        *,
+        schedules: Mapping[str, Schedule] | None = None,
+        stages: Sequence[str] | None = None,
+        contour: Callable[[Tensor], Tensor] | None = None,
+        align: bool = True,
+        draw: Callable[..., Tensor] | None = None,
+        system: Callable[..., Any] | None = None,
+        run_dir: str | os.PathLike[str] | None = None,
+        quiet: bool = False,
+        **settings: Any,
+    ) -> CaliSketch:
+        """Train on photos of faces, from this model's weights on, by the paper's Algorithm 1: SCN, ISN, joint.
+
+        Args:
+            photos: a folder, or a list of paths, PIL images, arrays (H, W, 3) and tensors (3, H, W). From seven on,
+                every seventh is kept for validation.
+            schedules: `stage.Schedule` for any of "scn", "isn", "joint"; the paper's, up to 150,000 steps in all and
+                meant for a GPU, where none is given.
+            stages: run only these.
+            contour: (1, 3, H, W) photo -> (1, 1, H, W) contour map in [0, 1], edge = 1; HED if None.
+            align: bring the photos' eyes to their canonical places, where the detector's file is there.
+            draw: photos to human-like sketches; `sketching.styles.SketchMixture()` if None.
+            system: (G1, G2, schedules) -> `systems.cali_sketch.CaliSketchSystem`, for other discriminators, losses or
+                a stand-in for VGG-19; the paper's if None.
+            run_dir: keeps checkpoints, curves and previews, and goes on from there if called again; None: nothing is
+                kept.
+            quiet: nothing on the terminal.
+            settings: of `training.Engine`: batch_size, precision, seed, ema_decay, accelerator ...
+
+        Returns:
+            A new CaliSketch with the trained weights (their moving averages); this one stays as it is.
+
+        Raises:
+            ModuleNotFoundError: the extra `train` is not installed.
+            calisketch.weights.MissingWeights: HED's or VGG-19's file is not there, saying how to get it.
+            ValueError, SketchError, FileNotFoundError: photos or settings that make no sense.
+        """
+        from .fitting import fit_generators  # what only training needs is imported by training only
+
+        trained, note = fit_generators(
+            {"scn": self.scn_generator, "isn": self.isn_generator},
+            self.size,
+            photos,
+            schedules=schedules,
+            stages=stages,
+            contour=contour,
+            align=align,
+            draw=draw,
+            system=system,
+            run_dir=run_dir,
+            quiet=quiet,
+            settings=settings,
+        )
+        return CaliSketch(trained["scn"], trained["isn"], self.size, {**self.info, **note})
+
+    def _check_options(self, strength: float, batch_size: int) -> None:
+        if not 0 <= strength <= 1:
+            raise ValueError(f"strength must be in [0, 1]; got {strength!r}. 0 keeps the strokes, 1 replaces them.")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1; got {batch_size!r}.")
+
+    def _prepared(
+        self, items: list[tuple[Any, str]], polarity: images.Polarity, align: Align, page: Page, batch_size: int
+    ) -> Iterator[list[_Prepared]]:
+        """The sketches in the model's frame, a batch at a time."""
+        for start in range(0, len(items), batch_size):
+            batch = []
+            for given, name in items[start : start + batch_size]:
+                sketch = images.read(given, name, polarity)
+                ink = to_ink(sketch, polarity, page)
+                placement = place(ink.ink, self.size, align)
+                _LOG.info("%s: %s", sketch.name, _account(ink, placement))
+                placed = torch.from_numpy(np.ascontiguousarray(placement.bring_in(ink.ink)))[None]
+                batch.append(_Prepared(sketch, ink, placement, placed))
+            yield batch
+
+    def _refine(self, prepared: list[_Prepared], device: str | torch.device | None) -> Tensor:
+        return self._run(self.scn_generator, torch.stack([each.placed for each in prepared]), device)
+
+    @torch.inference_mode()
+    def _run(self, network: nn.Module, drawings: Tensor, device: str | torch.device | None) -> Tensor:
+        """Run a network on (B, 1, size, size) ink, padded with paper to the sides it takes."""
+        here = next(iter(network.parameters()), torch.empty(0)).device
+        if device is not None:
+            here = _checked_device(device)
+            network = copy.deepcopy(network).to(here)
+        side = self.size
+        divisor, least = getattr(network, "divisor", 1), getattr(network, "minimum_side", 1)
+        missing = -(-max(side, least) // divisor) * divisor - side
+        before = missing // 2
+        padded = functional.pad(drawings.to(here), [before, missing - before] * 2)
+        return network(padded)[..., before : before + side, before : before + side].clamp(0, 1).float()
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """One sketch on its way through: as read, as ink, where it lies, and (1, size, size) as the networks see it."""
+
+    sketch: images.Sketch
+    ink: Ink
+    placement: Placement
+    placed: Tensor
+
+
+def calibrate(sketch: Any, strength: float = 1.0, **options: Any) -> Any:
+    """`CaliSketch.calibrate` of the default model, which is loaded at the first call."""
+    return _default_model().calibrate(sketch, strength, **options)
+
+
+def synthesize(sketch: Any, strength: float = 1.0, return_refined: bool = False, **options: Any) -> Any:
+    """`CaliSketch.synthesize` of the default model, which is loaded at the first call."""
+    return _default_model().synthesize(sketch, strength, return_refined, **options)
+
+
+@lru_cache(maxsize=1)
+def _default_model() -> CaliSketch:
+    return CaliSketch.from_pretrained(DEFAULT_MODEL)
+
+
+def available_models() -> list[str]:
+    """The names of the models that are shipped with the package."""
+    return sorted(path.parent.name for path in _MODELS.glob(f"*/{model_folder.CONFIG_FILE}"))
+
+
+def _folder_of(model: str | os.PathLike[str]) -> Path:
+    if isinstance(model, str) and model in available_models():
+        return _MODELS / model
+    folder = Path(model)
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"no model {str(model)!r}: it is neither a folder nor the name of a shipped model. "
+            f"Shipped: {', '.join(available_models()) or 'none'}. Give one of these, or the folder of a trained model."
+        )
+    return folder
+
+
+def _checked_device(device: str | torch.device) -> torch.device:
+    try:
+        checked = torch.device(device)
+        torch.empty(0, device=checked)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"cannot compute on the device {str(device)!r}: {str(error).splitlines()[0].rstrip('.')}. Use 'cpu', or "
+            "install a build of PyTorch for that device."
+        ) from error
+    return checked
+
+
+def _account(ink: Ink, placement: Placement) -> str:
+    """What was done to a sketch before a network saw it, in words."""
+    page = "; taken for a photographed page and cleaned" if ink.cleaned else ""
+    return f"{ink.polarity.replace('_', ' ')}{page}; {_FOUND_BY[placement.found_by]}"
+
+
+def _check_channels(name: str, network: nn.Module, channels_in: int, channels_out: int) -> None:
+    """What a network says of itself; one that says nothing is taken on trust."""
+    said = getattr(network, "config", None)
+    if not isinstance(said, dict):
+        return
+    got = said.get("in_channels", channels_in), said.get("out_channels", channels_out)
+    if got != (channels_in, channels_out):
+        raise ValueError(
+            f"{name} must map {channels_in} channel to {channels_out}; got {got[0]} to {got[1]}. "
+            "The first network is G1 (sketch to refined sketch), the second G2 (refined sketch to face)."
+        )
+
+
+def _for_inference(network: nn.Module) -> nn.Module:
+    return copy.deepcopy(network).eval().requires_grad_(False)
+
+
+def _to_numpy(image: Tensor) -> NDArray[np.float32]:
+    return image.cpu().numpy()

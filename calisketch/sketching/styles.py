@@ -1,0 +1,167 @@
+"""The mixture of sketch styles that training draws its inputs from.
+
+Cali-Sketch, section 4.1, with the settled reading: each of the four styles with probability 1/4, then simplification
+with probability 1/2, then stroke deformation with probability 1/2, parameters uniform in each style's ranges.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from calisketch.checks import check_image
+from calisketch.sketching.contour import CONTOUR_RANGES, CONTOUR_UNIFORMS, contour
+from calisketch.sketching.deform import DEFORM_RANGES, DEFORM_UNIFORMS, deform
+from calisketch.sketching.fdog import FDOG_RANGES, fdog
+from calisketch.sketching.kernels import parameters_from_uniforms
+from calisketch.sketching.photocopy import PHOTOCOPY_RANGES, photocopy
+from calisketch.sketching.simplify import SIMPLIFY_RANGES, simplify
+from calisketch.sketching.xdog import XDOG_RANGES, xdog
+
+Ranges = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style: photo (B, C, H, W) -> sketch (B, 1, H, W), the ranges of its parameters, its random numbers a sample."""
+
+    draw: Callable[..., Tensor]
+    ranges: Ranges
+    uniforms: int = 0
+
+
+STYLES: dict[str, Style] = {
+    "xdog": Style(xdog, XDOG_RANGES),
+    "photocopy": Style(photocopy, PHOTOCOPY_RANGES),
+    "fdog": Style(fdog, FDOG_RANGES),
+    "contour": Style(contour, CONTOUR_RANGES, CONTOUR_UNIFORMS),
+}
+PARAMETERS = 8  # columns reserved for each step's parameters: a new parameter then shifts no other draw
+_SECTIONS = (3, PARAMETERS, PARAMETERS, PARAMETERS, CONTOUR_UNIFORMS, DEFORM_UNIFORMS)
+
+
+def sample_seed(seed: int, epoch: int, index: int) -> int:
+    """A 63 bit seed from (run seed, epoch, sample index): the same on every machine and in every version."""
+    digest = hashlib.blake2b(f"{seed}/{epoch}/{index}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def sample_uniforms(seed: int, epoch: int, index: Sequence[int], count: int) -> Tensor:
+    """(B, count) uniform numbers on the CPU, row k from its own generator seeded by (seed, epoch, index[k])."""
+    rows = [torch.rand(count, generator=torch.Generator().manual_seed(sample_seed(seed, epoch, int(k)))) for k in index]
+    return torch.stack(rows)
+
+
+class SketchMixture:
+    """Human-like sketches of photos, another style for every sample.
+
+    Each sample's style, parameters and random fields depend on (seed, epoch, its own index) alone: not on its batch
+    mates, not on the device, not on what was drawn before. So a resumed run equals an uninterrupted one.
+
+    Args:
+        weights: probability of each style, up to a common factor.
+        simplify: probability that a sketch is simplified.
+        deform: probability that a sketch's strokes are deformed.
+        ranges: parameter ranges that replace the defaults, by step and name, e.g. ``{"xdog": {"sigma": (1, 2)}}``.
+
+    Raises:
+        ValueError: an unknown style, step or parameter, a negative weight, a probability outside [0, 1], or a range
+            that is not two numbers, the lower first.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, float] | None = None,
+        simplify: float = 0.5,
+        deform: float = 0.5,
+        ranges: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
+    ) -> None:
+        weights = dict.fromkeys(STYLES, 0.25) if weights is None else dict(weights)
+        unknown = sorted(set(weights) - set(STYLES))
+        if unknown:
+            raise ValueError(f"weights names unknown styles: got {unknown}, expected some of {sorted(STYLES)}.")
+        if min(weights.values(), default=-1.0) < 0.0 or sum(weights.values()) <= 0.0:
+            raise ValueError(f"weights must be non-negative with a positive sum; got {weights}.")
+        for name, probability in (("simplify", simplify), ("deform", deform)):
+            if not 0.0 <= probability <= 1.0:
+                raise ValueError(f"{name} must be a probability in [0, 1]; got {probability}.")
+        # In the order of STYLES, so that the order in a config file changes no drawing.
+        self.names = tuple(name for name in STYLES if name in weights)
+        shares = torch.tensor([float(weights[name]) for name in self.names])
+        self.cumulated = shares.cumsum(0) / shares.sum()
+        self.simplify, self.deform = float(simplify), float(deform)
+        self.ranges = _merged_ranges(ranges)
+
+    @torch.no_grad()
+    def __call__(self, photo: Tensor, *, seed: int, epoch: int, index: Sequence[int] | Tensor) -> Tensor:
+        """Draw one sketch per photo.
+
+        Args:
+            photo: (B, 3, H, W) in [0, 1], on any device.
+            seed, epoch: of the run.
+            index: each sample's index in its data set, B whole numbers.
+
+        Returns:
+            (B, 1, H, W), ink = 1, [0, 1], on `photo`'s device.
+        """
+        # A training step under autocast must not draw its lines in half precision.
+        with torch.autocast(photo.device.type, enabled=False):
+            return self._draw(photo.float(), seed, epoch, index)
+
+    def _draw(self, photo: Tensor, seed: int, epoch: int, index: Sequence[int] | Tensor) -> Tensor:
+        check_image(photo, (1, 3), "photo")
+        indices = [int(k) for k in (index.tolist() if isinstance(index, Tensor) else index)]
+        if len(indices) != photo.shape[0]:
+            raise ValueError(f"index must have one number per photo, {photo.shape[0]}; got {len(indices)}.")
+        draws = sample_uniforms(seed, epoch, indices, sum(_SECTIONS))
+        decisions, style_draws, simplify_draws, deform_draws, contour_field, deform_field = draws.split(_SECTIONS, 1)
+        choice = torch.searchsorted(self.cumulated, decisions[:, 0].contiguous(), right=True)
+        choice = choice.clamp(max=len(self.names) - 1)
+
+        sketch = photo.new_zeros(photo.shape[0], 1, *photo.shape[-2:])
+        for k, name in enumerate(self.names):
+            rows = (choice == k).nonzero().flatten()
+            if len(rows):
+                style = STYLES[name]
+                parameters = parameters_from_uniforms(self.ranges[name], style_draws[rows])
+                if style.uniforms:
+                    parameters["uniforms"] = contour_field[rows, : style.uniforms]
+                on_device = rows.to(photo.device)
+                sketch[on_device] = style.draw(photo[on_device], **parameters)
+
+        rows = (decisions[:, 1] < self.simplify).nonzero().flatten()
+        if len(rows):
+            on_device = rows.to(photo.device)
+            parameters = parameters_from_uniforms(self.ranges["simplify"], simplify_draws[rows])
+            sketch[on_device] = simplify(sketch[on_device], **parameters)
+
+        rows = (decisions[:, 2] < self.deform).nonzero().flatten()
+        if len(rows):
+            on_device = rows.to(photo.device)
+            parameters = parameters_from_uniforms(self.ranges["deform"], deform_draws[rows])
+            sketch[on_device] = deform(sketch[on_device], deform_field[rows], **parameters)
+        return sketch
+
+
+def _merged_ranges(ranges: Mapping[str, Mapping[str, Sequence[float]]] | None) -> dict[str, Ranges]:
+    merged: dict[str, dict[str, tuple[float, float]]] = {name: dict(style.ranges) for name, style in STYLES.items()}
+    merged |= {"simplify": dict(SIMPLIFY_RANGES), "deform": dict(DEFORM_RANGES)}
+    for step, replaced in (ranges or {}).items():
+        if step not in merged:
+            raise ValueError(f"ranges names an unknown step: got {step!r}, expected one of {sorted(merged)}.")
+        for name, limits in replaced.items():
+            if name not in merged[step]:
+                raise ValueError(f"{step} draws no parameter {name!r}; it draws {sorted(merged[step])}.")
+            try:
+                low, high = (float(limit) for limit in limits)
+            except (TypeError, ValueError):
+                low, high = math.nan, math.nan
+            if not -math.inf < low <= high < math.inf:
+                raise ValueError(f"ranges.{step}.{name} must be two numbers, the lower first; got {limits!r}.")
+            merged[step][name] = (low, high)
+    return dict(merged)

@@ -1,0 +1,5 @@
+"""Each published system as its list of training stages."""
+
+from .cali_sketch import CaliSketchSystem
+
+__all__ = ["CaliSketchSystem"]

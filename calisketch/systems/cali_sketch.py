@@ -1,0 +1,174 @@
+"""Cali-Sketch's Algorithm 1 as three stages: SCN alone, ISN alone, both together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..isn import ISN
+from ..scn import SCN
+from ..stage import Batch, Schedule, Stage
+
+# The paper trains each stage until its losses plateau; the counts are upper bounds, and patience ends a stage.
+PAPER_SCHEDULES = {
+    "scn": Schedule(iterations=60_000, learning_rate=1e-4, patience=10),
+    "isn": Schedule(iterations=60_000, learning_rate=1e-4, patience=10),
+    "joint": Schedule(iterations=30_000, learning_rate=1e-5, patience=10),
+}
+FLOWS = ("full", "detach")
+
+
+class CalibrationStage:
+    """Stage 1, S -> R: supervised by the photo's contour and detail maps."""
+
+    name = "scn"
+
+    def __init__(self, scn: SCN, schedule: Schedule):
+        self.scn = scn
+        self.schedule = schedule
+        self.generators: dict[str, nn.Module] = {"scn": scn.generator}
+        self.discriminators: dict[str, nn.Module] = {"scn": scn.discriminator}
+        self.frozen: dict[str, nn.Module] = {}
+
+    def generate(self, batch: Batch) -> Batch:
+        return {**batch, "refined": self.scn(batch["sketch"])}
+
+    def discriminator_losses(self, batch: Batch) -> Batch:
+        return self.scn.discriminator_losses(batch)
+
+    def generator_losses(self, batch: Batch) -> Batch:
+        return self.scn.generator_losses(batch)
+
+    def scores(self, batch: Batch) -> Batch:
+        return self.scn.scores(batch)
+
+    @torch.no_grad()
+    def preview(self, batch: Batch) -> Batch:
+        made = self.generate(batch)
+        return {name: made[name] for name in ("sketch", "refined", "contour", "detail", "photo")}
+
+    @torch.no_grad()
+    def plateau_figure(self, batch: Batch) -> Tensor:
+        return self.scn.plateau_figure(self.scn(batch["sketch"]), batch)
+
+
+class SynthesisStage:
+    """Stage 2, R -> P: R stands for the Hadamard product of the detail and contour maps, ink = 1."""
+
+    name = "isn"
+    needs_sketch = False  # R is made of the edge maps
+
+    def __init__(self, isn: ISN, schedule: Schedule):
+        self.isn = isn
+        self.schedule = schedule
+        self.generators: dict[str, nn.Module] = {"isn": isn.generator}
+        self.discriminators: dict[str, nn.Module] = {"isn": isn.discriminator}
+        self.frozen: dict[str, nn.Module] = {"vgg": isn.vgg}
+
+    def generate(self, batch: Batch) -> Batch:
+        refined = batch["detail"] * batch["contour"]  # with ink = 1 a subset of Canny; with ink = 0 it would be a union
+        return {**batch, "refined": refined, "face": self.isn(refined)}
+
+    def discriminator_losses(self, batch: Batch) -> Batch:
+        return self.isn.discriminator_losses(batch)
+
+    def generator_losses(self, batch: Batch) -> Batch:
+        return self.isn.generator_losses(batch)
+
+    def scores(self, batch: Batch) -> Batch:
+        return self.isn.scores(batch)
+
+    @torch.no_grad()
+    def preview(self, batch: Batch) -> Batch:
+        made = self.generate(batch)
+        return {name: made[name] for name in ("refined", "contour", "detail", "photo", "face")}
+
+    @torch.no_grad()
+    def plateau_figure(self, batch: Batch) -> Tensor:
+        return self.isn.plateau_figure(self.generate(batch)["face"], batch)
+
+
+class JointStage:
+    """Stage 3, S -> R -> P: both generators in one backward pass of L_G1 + L_G2.
+
+    Args:
+        scn, isn: the two networks, trained by the stages before.
+        schedule: iterations and Adam.
+        flow: "full" lets ISN's loss flow into G1; "detach" stops it at R.
+
+    Raises:
+        ValueError: another flow.
+    """
+
+    name = "joint"
+
+    def __init__(self, scn: SCN, isn: ISN, schedule: Schedule, flow: str = "full"):
+        if flow not in FLOWS:
+            raise ValueError(f"flow must be one of {list(FLOWS)}; got {flow!r}.")
+        self.scn, self.isn, self.schedule, self.flow = scn, isn, schedule, flow
+        self.generators: dict[str, nn.Module] = {"scn": scn.generator, "isn": isn.generator}
+        self.discriminators: dict[str, nn.Module] = {"scn": scn.discriminator, "isn": isn.discriminator}
+        self.frozen: dict[str, nn.Module] = {"vgg": isn.vgg}
+
+    def generate(self, batch: Batch) -> Batch:
+        refined = self.scn(batch["sketch"])
+        face = self.isn(refined if self.flow == "full" else refined.detach())
+        return {**batch, "refined": refined, "face": face}
+
+    def discriminator_losses(self, batch: Batch) -> Batch:
+        return {**self.scn.discriminator_losses(batch), **self.isn.discriminator_losses(batch)}
+
+    def generator_losses(self, batch: Batch) -> Batch:
+        return {**self.scn.generator_losses(batch), **self.isn.generator_losses(batch)}
+
+    def scores(self, batch: Batch) -> Batch:
+        return {**self.scn.scores(batch), **self.isn.scores(batch)}
+
+    @torch.no_grad()
+    def preview(self, batch: Batch) -> Batch:
+        made = self.generate(batch)
+        return {name: made[name] for name in ("sketch", "refined", "contour", "detail", "photo", "face")}
+
+    @torch.no_grad()
+    def plateau_figure(self, batch: Batch) -> Tensor:
+        return self.isn.plateau_figure(self.generate(batch)["face"], batch)
+
+
+class CaliSketchSystem:
+    """The two networks and the three stages of Algorithm 1.
+
+    Args:
+        scn: Stroke Calibration Network; the paper's if None.
+        isn: Image Synthesis Network; the paper's if None.
+        schedules: for any of "scn", "isn", "joint" what to use in place of the paper's schedule.
+        flow: of the joint stage: "full" or "detach".
+
+    Raises:
+        ValueError: a schedule for a stage that there is not, or an unknown flow.
+    """
+
+    def __init__(
+        self,
+        scn: SCN | None = None,
+        isn: ISN | None = None,
+        schedules: Mapping[str, Schedule] | None = None,
+        flow: str = "full",
+    ):
+        chosen = {**PAPER_SCHEDULES, **(schedules or {})}
+        if chosen.keys() != PAPER_SCHEDULES.keys():
+            raise ValueError(f"schedules must be for stages of {list(PAPER_SCHEDULES)}; got {sorted(chosen)}.")
+        self.scn = SCN() if scn is None else scn
+        self.isn = ISN() if isn is None else isn
+        self.isn.forget_photos()
+        self.stages: list[Stage] = [
+            CalibrationStage(self.scn, chosen["scn"]),
+            SynthesisStage(self.isn, chosen["isn"]),
+            JointStage(self.scn, self.isn, chosen["joint"], flow),
+        ]
+
+    @property
+    def generators(self) -> dict[str, nn.Module]:
+        """G1 and G2 by the names that the stages and the model folder use."""
+        return {"scn": self.scn.generator, "isn": self.isn.generator}

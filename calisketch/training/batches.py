@@ -1,0 +1,188 @@
+"""Which samples a step sees, and how they become a batch: a function of (seed, step), so resuming needs no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from ..stage import Batch
+
+Draw = Callable[..., Tensor]
+"""``draw(photo, seed=, epoch=, index=) -> sketch``, such as ``sketching.styles.SketchMixture``."""
+
+VALIDATION_SEED = 20_240_229
+"""Validation sketches are the same in every run, whatever its seed, so that plateau figures can be compared."""
+
+
+def permutation(count: int, seed: int, epoch: int) -> list[int]:
+    """The order of ``count`` samples in an epoch; depends on nothing else."""
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+    return torch.randperm(count, generator=generator).tolist()
+
+
+class SampleOrder:
+    """The endless stream of samples: every epoch a new permutation, every batch full (it may straddle two epochs).
+
+    Args:
+        count: samples in the data set.
+        seed: the run's.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        if count < 1:
+            raise ValueError("the training data set is empty. Prepare photos first, or check data.root.")
+        self.count = count
+        self.seed = seed
+        self._known: dict[int, list[int]] = {}
+
+    def slice(self, first: int, length: int) -> list[tuple[int, int]]:
+        """(epoch, sample) of the stream's positions first .. first + length - 1."""
+        result = []
+        for position in range(first, first + length):
+            epoch, place = divmod(position, self.count)
+            if epoch not in self._known:
+                self._known = {key: value for key, value in self._known.items() if key == epoch - 1}
+                self._known[epoch] = permutation(self.count, self.seed, epoch)
+            result.append((epoch, self._known[epoch][place]))
+        return result
+
+
+class TrainingBatches:
+    """The batches of a stage from any step on: per step a list of ``accumulate`` micro-batches on the device.
+
+    With several processes each takes its own part of every step's samples.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        draw: Draw | None,
+        *,
+        batch_size: int,
+        accumulate: int,
+        seed: int,
+        device: torch.device,
+        channels_last: bool = False,
+        workers: int = 0,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.dataset = dataset
+        self.draw = draw
+        self.batch_size = batch_size
+        self.accumulate = accumulate
+        self.seed = seed
+        self.device = device
+        self.channels_last = channels_last
+        self.workers = workers
+        self.rank = rank
+        self.processes = processes
+        self.images_per_step = batch_size * accumulate * processes
+
+    def from_step(self, step: int) -> Iterator[list[Batch]]:
+        """Endless: the micro-batches of step ``step``, then of the next."""
+        plan = _Plan(self, step)
+        loader = DataLoader(
+            self.dataset,
+            batch_sampler=plan,
+            num_workers=self.workers,
+            pin_memory=self.device.type == "cuda",
+            generator=torch.Generator(),  # its own: making an iterator would otherwise advance the global generator
+        )
+        epochs = plan.epochs()
+        micro: list[Batch] = []
+        for items in loader:
+            micro.append(self._finish(items, next(epochs)))
+            if len(micro) == self.accumulate:
+                yield micro
+                micro = []
+
+    def _finish(self, items: Batch, epochs: list[int]) -> Batch:
+        batch = to_device(items, self.device, channels_last=self.channels_last)
+        if self.draw is None:
+            return batch
+        sketches = []
+        start = 0
+        while start < len(epochs):  # a batch may straddle two epochs, and a draw belongs to one
+            end = start + epochs[start:].count(epochs[start])
+            index = items["index"][start:end].tolist()
+            sketches.append(draw_sketches(self.draw, batch["photo"][start:end], self.seed, epochs[start], index))
+            start = end
+        batch["sketch"] = sketches[0] if len(sketches) == 1 else torch.cat(sketches)
+        return batch
+
+
+class _Plan:
+    """The batch sampler: lists of sample numbers, one list a micro-batch."""
+
+    def __init__(self, batches: TrainingBatches, step: int) -> None:
+        self.batches = batches
+        self.step = step
+
+    def _keys(self) -> Iterator[list[tuple[int, int]]]:
+        batches = self.batches
+        order = SampleOrder(len(batches.dataset), batches.seed)  # type: ignore[arg-type]
+        step = self.step
+        while True:
+            for micro in range(batches.accumulate):
+                place = micro * batches.processes + batches.rank
+                yield order.slice(step * batches.images_per_step + place * batches.batch_size, batches.batch_size)
+            step += 1
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return ([sample for _, sample in keys] for keys in self._keys())
+
+    def epochs(self) -> Iterator[list[int]]:
+        """The epoch of every sample of every micro-batch, in step with the sampler."""
+        return ([epoch for epoch, _ in keys] for keys in self._keys())
+
+
+def validation_batches(
+    dataset: Dataset[Any],
+    draw: Draw | None,
+    *,
+    batch_size: int,
+    first_index: int,
+    device: torch.device,
+    channels_last: bool = False,
+) -> list[Batch]:
+    """All samples of a small data set as batches that never change: epoch 0, a seed of their own.
+
+    Args:
+        first_index: added to ``index`` after the sketches are drawn, so that no validation sample shares its number
+            with a training sample (networks keep what never changes, such as the photos' features, by that number).
+    """
+    result = []
+    count = len(dataset)  # type: ignore[arg-type]
+    for start in range(0, count, batch_size):
+        items = default_collate([dataset[place] for place in range(start, min(start + batch_size, count))])
+        batch = to_device(items, device, channels_last=channels_last)
+        if draw is not None:
+            batch["sketch"] = draw_sketches(draw, batch["photo"], VALIDATION_SEED, 0, items["index"].tolist())
+        batch["index"] = batch["index"] + first_index
+        result.append(batch)
+    return result
+
+
+@torch.no_grad()
+def draw_sketches(draw: Draw, photo: Tensor, seed: int, epoch: int, index: Sequence[int]) -> Tensor:
+    """Sketches (B, 1, H, W) of ``photo`` (B, 3, H, W), each seeded by (seed, epoch, its own index)."""
+    return draw(photo, seed=seed, epoch=epoch, index=index)
+
+
+def to_device(batch: Batch, device: torch.device, *, channels_last: bool = False) -> Batch:
+    """The batch on the device, images in the memory format asked for.
+
+    ``index`` stays on the CPU, where it is read: reading it from a GPU would wait for all work in flight.
+    """
+    moved = {name: value if name == "index" else value.to(device, non_blocking=True) for name, value in batch.items()}
+    if channels_last:
+        moved = {
+            name: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+            for name, value in moved.items()
+        }
+    return moved

@@ -1,0 +1,218 @@
+"""The front door of training: any list of stages, in a run folder, from where it stands to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+from torch.utils.data import Dataset
+
+from ..stage import Stage
+from .batches import Draw
+from .checkpoint import CheckpointError, load_latest
+from .interruption import StopSignals
+from .logging import Logs, MetricsFile, Terminal, Tracker
+from .settings import Settings, changed_settings, check_stages
+from .stage_run import StageBatches, StageRun
+from .state import InitFrom, RunState
+from .validation import averaged
+
+CPU_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")  # torch's words on Linux, on Windows
+
+
+class OutOfMemory(RuntimeError):
+    """The device's memory does not suffice; the message names the settings that lower the need."""
+
+
+class Engine:
+    """Trains any list of stages in ``run_dir``, and goes on where an earlier call with the same folder ended.
+
+    Args:
+        run_dir: gets checkpoints/, previews/ and metrics.jsonl.
+        wandb: arguments of ``logging.Tracker`` (mode, project, name); None: no W&B.
+        config: what the checkpoints keep as the run's configuration; plain containers.
+        quiet: nothing on the terminal.
+        settings: the fields of ``settings.Settings``: precision, batch_size, accumulate, ema_decay ...
+
+    Raises:
+        ValueError: a setting that no training can have, named.
+        TypeError: a setting that there is not.
+    """
+
+    def __init__(
+        self,
+        run_dir: str | Path,
+        *,
+        wandb: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        quiet: bool = False,
+        **settings: Any,
+    ) -> None:
+        self.settings = Settings(**settings)
+        self.run_dir = Path(run_dir)
+        self.wandb = wandb
+        self.config = config
+        self.scaler: torch.amp.GradScaler | None = None
+        self.fabric = self._launch()
+        self.terminal = Terminal(quiet=quiet or not self.fabric.is_global_zero)
+
+    def fit(
+        self,
+        stages: Sequence[Stage],
+        train: Dataset[Any],
+        validation: Dataset[Any] | None = None,
+        *,
+        draw: Draw | None = None,
+        only: Sequence[str] | None = None,
+        init_from: InitFrom | None = None,
+        after_stage: Callable[[Stage], None] | None = None,
+    ) -> RunState:
+        """Runs the stages in turn; those that this run folder has completed are passed over.
+
+        Args:
+            stages: every stage of the system, in order.
+            train: items with ``photo`` (3, H, W), ``index`` and whatever else the stages read.
+            validation: alike; without it no stage ends on a plateau, and previews show training samples.
+            draw: makes each batch's ``sketch`` from its ``photo``; None if the items bring their own.
+            only: names of the stages to run now; None is all.
+            init_from: other runs' weights to start from (see ``RunState.init_from``); of no effect on a resumed run.
+            after_stage: called on the first process at each stage's end, while every generator holds its average; only
+                then does the stage count as completed, so that a kill in between is made up for.
+
+        Returns:
+            The run's state at its end.
+
+        Raises:
+            ValueError: an unknown stage in ``only``, or an empty data set.
+            CheckpointError: ``init_from`` or the run folder holds what does not fit.
+            NonFiniteLoss: a loss term stopped being a number.
+            OutOfMemory: naming the settings to lower.
+            Interrupted: by SIGINT or SIGTERM, after saving.
+        """
+        check_stages(only, [stage.name for stage in stages])
+        selected = [stage for stage in stages if only is None or stage.name in only]
+        state = RunState(stages, ema_decay=self.settings.ema_decay, scaler=self.scaler, config=self.config)
+        self._place(state)
+        self._restore(state, selected, init_from)
+        self._warn_of_untrained(state, stages, selected, init_from)
+        logs = self._open_logs(state)
+        try:
+            with StopSignals() as stop, _memory_advice():
+                for stage in selected:
+                    if stage.name in state.completed:
+                        self.terminal.say(f"stage {stage.name} is completed in {self.run_dir}: passed over.")
+                        continue
+                    batches = StageBatches(stage, train, validation, draw, self.settings, self.fabric)
+                    run = StageRun(
+                        stage,
+                        state,
+                        batches,
+                        settings=self.settings,
+                        fabric=self.fabric,
+                        logs=logs,
+                        stop=stop,
+                        run_dir=self.run_dir,
+                    )
+                    run.run()
+                    if after_stage is not None and self.fabric.is_global_zero:
+                        with averaged(state.averages):
+                            after_stage(stage)
+                    run.finish()
+        finally:
+            logs.close()
+        return state
+
+    def close(self) -> None:
+        """Ends the process group of a run in several processes, which otherwise abort at exit now and then."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            self.fabric.barrier()
+            torch.distributed.destroy_process_group()
+
+    def _launch(self) -> Fabric:
+        settings = self.settings
+        where: dict[str, Any] = {"accelerator": settings.accelerator, "devices": settings.devices}
+        if settings.devices > 1:
+            where["strategy"] = "ddp"
+        if settings.precision == "32-true":
+            fabric = Fabric(precision="32-true", **where)
+        else:
+            kind = Fabric(accelerator=settings.accelerator, devices=1).device.type
+            if settings.precision == "16-mixed":
+                self.scaler = torch.amp.GradScaler(kind)
+            fabric = Fabric(plugins=[MixedPrecision(settings.precision, kind, self.scaler)], **where)
+        fabric.launch()
+        return fabric
+
+    def _place(self, state: RunState) -> None:
+        """Networks to the device, in the memory format, compiled if asked for."""
+        frozen = {id(module): module for stage in state.stages for module in stage.frozen.values()}
+        for module in (*state.generators.values(), *state.discriminators.values(), *frozen.values()):
+            module.to(self.fabric.device)
+            if self.settings.channels_last:
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if self.settings.compile:
+                module.compile()
+        if self.fabric.world_size > 1:
+            for module in (*state.generators.values(), *state.discriminators.values()):
+                for tensor in module.state_dict().values():
+                    torch.distributed.broadcast(tensor, 0)
+        state.follow()
+
+    def _restore(self, state: RunState, selected: Sequence[Stage], init_from: InitFrom | None) -> None:
+        restored = load_latest(self.run_dir / "checkpoints")
+        if restored is None:
+            for name, path in (state.init_from(init_from) if init_from else {}).items():
+                self.terminal.say(f"{name}: weights from {path}")
+            return
+        state.load_state_dict(restored)
+        self.terminal.say(f"resumed {self.run_dir}: stage {state.stage}, step {state.step}")
+        for line in changed_settings(restored["config"], state.config):
+            self.terminal.say(f"  changed since: {line}")
+        pending = [stage.name for stage in selected if stage.name not in state.completed]
+        if pending and state.stage not in state.completed and pending[0] != state.stage:
+            raise CheckpointError(
+                f"{self.run_dir} stopped within stage {state.stage} at step {state.step}, and stages={pending} would "
+                f"leave it unfinished. Add {state.stage} to stages; or end it there by setting its schedule's "
+                f"iterations to {state.step}; or use another run_dir with init_from={self.run_dir}."
+            )
+
+    def _warn_of_untrained(
+        self, state: RunState, stages: Sequence[Stage], selected: Sequence[Stage], init_from: InitFrom | None
+    ) -> None:
+        """Says so when the first stage to run builds on networks that an earlier, skipped stage would have trained."""
+        first = next((stage for stage in selected if stage.name not in state.completed), None)
+        if first is None or init_from or state.step:
+            return
+        for earlier in stages[: list(stages).index(first)]:
+            shared = sorted(set(earlier.generators) & set(first.generators))
+            if earlier.name not in state.completed and shared:
+                self.terminal.say(
+                    f"warning: stage {first.name} builds on {', '.join(shared)}, which stage {earlier.name} has not "
+                    "trained here: it starts from random weights. Give init_from=RUN, or run that stage first."
+                )
+
+    def _open_logs(self, state: RunState) -> Logs:
+        if not self.fabric.is_global_zero:
+            return Logs(self.terminal, None, None)
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        tracker = Tracker(run_dir=self.run_dir, config=self.config, **self.wandb) if self.wandb else None
+        return Logs(self.terminal, MetricsFile(self.run_dir / "metrics.jsonl", state.total), tracker)
+
+
+@contextmanager
+def _memory_advice() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        exhausted = any(words in str(error) for words in CPU_OUT_OF_MEMORY)
+        if not isinstance(error, torch.OutOfMemoryError) and not exhausted:
+            raise
+        raise OutOfMemory(
+            f"out of memory: {str(error).splitlines()[0]}\nLower the need with batch_size (and raise accumulate by the "
+            "same factor), data.size, precision=bf16-mixed, a smaller network width, or system.isn.keep_features=false."
+        ) from error

@@ -1,0 +1,180 @@
+"""The one registry of what a run can be resumed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..stage import Stage
+from .checkpoint import CheckpointError, find_checkpoint, load_checkpoint, random_state, restore_random_state
+from .ema import Ema
+from .step import AdversarialStep
+from .validation import Plateau
+
+InitFrom = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
+
+
+class RunState:
+    """Networks, averages, optimizers, counters and random generators of a run, saved and restored as a whole.
+
+    Args:
+        stages: every stage of the system, in order; a name stands for the same network in each.
+        ema_decay: of the generators' moving averages.
+        scaler: the gradient scaler of 16-mixed, if any.
+        config: the resolved configuration, plain containers; kept beside the weights.
+
+    Raises:
+        ValueError: no stages, two stages of one name, or one name for two networks.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        *,
+        ema_decay: float,
+        scaler: torch.amp.GradScaler | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        names = [stage.name for stage in stages]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"a run needs at least one stage, each with a name of its own; got {names}.")
+        self.stages = list(stages)
+        self.generators = _union([stage.generators for stage in stages])
+        self.discriminators = _union([stage.discriminators for stage in stages])
+        self.averages = {name: Ema(module, ema_decay) for name, module in self.generators.items()}
+        self.scaler = scaler
+        self.config = dict(config or {})
+        self.stage = names[0]
+        self.step = 0  # steps done of the present stage
+        self.total = 0  # steps done of the whole run
+        self.completed: list[str] = []
+        self.trained: list[str] = []
+        self.warned: list[str] = []  # discriminators, with their stage, that a warning was given of
+        self.plateau = Plateau()
+        self._optimizers: dict[str, Any] | None = None
+
+    def follow(self) -> None:
+        """Starts the averages anew at the networks' present weights, device and memory format."""
+        self.averages = {name: Ema(module, self.averages[name].decay) for name, module in self.generators.items()}
+
+    def begin(self, stage: Stage) -> None:
+        """Turns to a stage: counters and plateau start anew, unless it is the one that was restored."""
+        if self._optimizers is not None and self.stage == stage.name:
+            return
+        self.stage, self.step, self.plateau, self._optimizers = stage.name, 0, Plateau(), None
+
+    def adopt(self, step: AdversarialStep) -> None:
+        """Gives the restored optimizer states, if there are any, to the present stage's optimizers."""
+        if self._optimizers is not None:
+            step.load_state_dict(self._optimizers)
+            self._optimizers = None
+
+    def advance(self, stage: Stage) -> None:
+        """One step of the stage is done."""
+        self.step += 1
+        self.total += 1
+        self.trained += [name for name in stage.generators if name not in self.trained]
+        for name in stage.generators:
+            self.averages[name].update()
+
+    def complete(self) -> None:
+        """The present stage is over."""
+        self.completed.append(self.stage)
+
+    def state_dict(self, step: AdversarialStep | None) -> dict[str, Any]:
+        """Tensors and plain containers only."""
+        return {
+            "stage": self.stage,
+            "step": self.step,
+            "total": self.total,
+            "completed": list(self.completed),
+            "trained": list(self.trained),
+            "plateau": {"best": self.plateau.best, "since": self.plateau.since},
+            "generators": {name: module.state_dict() for name, module in self.generators.items()},
+            "discriminators": {name: module.state_dict() for name, module in self.discriminators.items()},
+            "ema": {name: average.state_dict() for name, average in self.averages.items()},
+            "optimizers": step.state_dict() if step is not None else None,
+            "scaler": self.scaler.state_dict() if self.scaler is not None else {},
+            "random": random_state(),
+            "config": self.config,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up a checkpoint of this run.
+
+        Raises:
+            CheckpointError: it is of a system with other networks.
+        """
+        for name in (*self.generators, *self.discriminators):
+            if name not in state["generators"] and name not in state["discriminators"]:
+                raise CheckpointError(f"the checkpoint has no network {name!r}: it is of another system.")
+        for name in self.generators:
+            self._take(name, state, "the run's checkpoint")
+        self.stage, self.step, self.total = state["stage"], state["step"], state["total"]
+        self.completed, self.trained = list(state["completed"]), list(state["trained"])
+        self.plateau = Plateau(**state["plateau"])
+        finished = self.stage in self.completed
+        self._optimizers = None if finished else state["optimizers"]
+        if self.scaler is not None and state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        restore_random_state(state["random"])
+
+    def init_from(self, source: InitFrom) -> dict[str, Path]:
+        """Takes networks (generator, discriminator, average) from other runs; says which came from where.
+
+        Args:
+            source: a run folder or checkpoint, from which every network is taken that was trained there; several of
+                them; or a mapping from a network's name to such a path.
+
+        Raises:
+            CheckpointError: no checkpoint there, or it holds no trained network that is wanted here.
+        """
+        if isinstance(source, Mapping):
+            return {name: self._init_one(path, [name])[0] for name, path in source.items()}
+        paths = [source] if isinstance(source, str | Path) else list(source)
+        taken: dict[str, Path] = {}
+        for path in paths:
+            found, names = self._init_one(path, None)
+            taken |= dict.fromkeys(names, found)
+        return taken
+
+    def _init_one(self, source: str | Path, names: list[str] | None) -> tuple[Path, list[str]]:
+        path = find_checkpoint(source)
+        state = load_checkpoint(path)
+        for name in names or []:
+            if name not in self.generators:
+                raise CheckpointError(f"init_from.{name}: no such network; there are {sorted(self.generators)}.")
+            if name not in state["trained"]:
+                raise CheckpointError(f"init_from.{name}: {path} holds trained networks {state['trained']} only.")
+        chosen = names or [name for name in state["trained"] if name in self.generators]
+        if not chosen:
+            raise CheckpointError(f"init_from: {path} holds no trained network of {sorted(self.generators)}.")
+        for name in chosen:
+            self._take(name, state, str(path))
+            self.trained += [name] if name not in self.trained else []
+        return path, chosen
+
+    def _take(self, name: str, state: Mapping[str, Any], source: str) -> None:
+        try:
+            self.generators[name].load_state_dict(state["generators"][name])
+            if name in self.discriminators and name in state["discriminators"]:
+                self.discriminators[name].load_state_dict(state["discriminators"][name])
+            self.averages[name].load_state_dict(state["ema"][name])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"network {name!r} of {source} does not fit the one configured here: {error}\nUse the configuration "
+                "of that run, or another run_dir."
+            ) from error
+
+
+def _union(groups: Sequence[Mapping[str, nn.Module]]) -> dict[str, nn.Module]:
+    result: dict[str, nn.Module] = {}
+    for group in groups:
+        for name, module in group.items():
+            if result.setdefault(name, module) is not module:
+                raise ValueError(f"the name {name!r} stands for two different networks in the stages of one system.")
+    return result

@@ -1,0 +1,100 @@
+"""What a stage looks like from outside: its plateau figure over the validation set, and a grid of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from lightning_fabric import Fabric
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from ..stage import Batch, Stage
+from .ema import Ema
+
+LINE_DRAWINGS = ("sketch", "refined", "contour", "detail", "artist")
+CAPTIONS = {"contour": "HED", "detail": "Canny", "face": "generated"}
+CAPTION_HEIGHT = 16
+
+
+@dataclass
+class Plateau:
+    """The best figure so far, and how many evaluations ago that was."""
+
+    best: float = float("inf")
+    since: int = 0
+
+    def update(self, figure: float) -> None:
+        """Takes one evaluation in."""
+        if figure < self.best:
+            self.best, self.since = figure, 0
+        else:
+            self.since += 1
+
+    def reached(self, patience: int | None) -> bool:
+        """Whether a stage with this patience ends."""
+        return patience is not None and self.since >= patience
+
+
+@contextmanager
+def averaged(averages: Mapping[str, Ema]) -> Iterator[None]:
+    """Within this context every followed network holds its moving average and is in evaluation mode."""
+    with ExitStack() as stack:
+        for average in averages.values():
+            stack.enter_context(average.swapped())
+            training = average.module.training
+            average.module.eval()
+            stack.callback(average.module.train, training)
+        yield
+
+
+@torch.no_grad()
+def plateau_figure(fabric: Fabric, stage: Stage, batches: list[Batch], averages: Mapping[str, Ema]) -> float:
+    """The stage's plateau figure over all validation samples, in averaged weights; lower is better."""
+    total, count = 0.0, 0
+    with averaged(averages):
+        for batch in batches:
+            with fabric.autocast():
+                figure = float(stage.plateau_figure(batch))
+            total += figure * len(batch["photo"])
+            count += len(batch["photo"])
+    return total / count
+
+
+@torch.no_grad()
+def preview_grid(fabric: Fabric, stage: Stage, batch: Batch, averages: Mapping[str, Ema]) -> Image.Image:
+    """One row a sample, one captioned column a picture the stage has, line drawings dark on white."""
+    with averaged(averages), fabric.autocast():
+        columns = stage.preview(batch)
+    return compose_grid(columns)
+
+
+def compose_grid(columns: Mapping[str, Tensor]) -> Image.Image:
+    """A picture of ``columns``: each (B, 1 or 3, H, W) in [0, 1], one channel or a line drawing's name = ink on 0."""
+    pictures = {name: _to_rgb(name, images) for name, images in columns.items()}
+    rows, height, width = next(iter(pictures.values())).shape[:3]
+    canvas = Image.new("RGB", (len(pictures) * width, CAPTION_HEIGHT + rows * height), "white")
+    pen = ImageDraw.Draw(canvas)
+    for column, (name, images) in enumerate(pictures.items()):
+        pen.text((column * width + 4, 2), CAPTIONS.get(name, name), fill="black")
+        for row in range(rows):
+            canvas.paste(Image.fromarray(images[row]), (column * width, CAPTION_HEIGHT + row * height))
+    return canvas
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Writes a PNG, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)
+
+
+def _to_rgb(name: str, images: Tensor) -> Any:
+    images = images.detach().float().cpu().clamp(0, 1)
+    if images.shape[1] == 1:
+        images = (1 - images if name in LINE_DRAWINGS else images).expand(-1, 3, -1, -1)
+    return (images.permute(0, 2, 3, 1) * 255).round().numpy().astype(numpy.uint8)

@@ -1,0 +1,48 @@
+"""Fixtures that many tests share. What needs research data or third-party weights says plainly when they are absent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import calisketch  # noqa: F401  (before anything imports torchvision)
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture
+def shared_weights(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder with third-party weights, put where calisketch.weights looks."""
+    folder = Path(os.environ.get("CALISKETCH_WEIGHTS") or SHARED / "weights")
+    if not (folder / "hed-bsds-retrained-fp16.safetensors").is_file():
+        pytest.skip("needs the third-party weights (set CALISKETCH_WEIGHTS to their folder)")
+    monkeypatch.setenv("CALISKETCH_WEIGHTS", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cuhk_root() -> Path:
+    folder = Path(os.environ.get("CALISKETCH_CUHK") or SHARED / "data" / "cuhk")
+    if not (folder / "photos").is_dir():
+        pytest.skip("needs the CUHK student set (set CALISKETCH_CUHK to a folder with photos/ and sketches/)")
+    return folder

@@ -1,0 +1,172 @@
+"""Every shipped YAML is composed and instantiated; what the paper's preset says equals the constructors' defaults."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from calisketch.datasets.photos import PreparedPhotos
+from calisketch.isn import ISN
+from calisketch.networks import VGG19, EncoderDecoder, MRUUNet, SNPatchGAN
+from calisketch.scn import SCN
+from calisketch.sketching.styles import SketchMixture
+from calisketch.stage import Schedule
+from calisketch.systems import CaliSketchSystem
+from calisketch.systems.cali_sketch import PAPER_SCHEDULES
+from calisketch.train_command import check_config, conf_dir
+from calisketch.training.settings import Settings
+
+CONF = conf_dir()
+TINY = [
+    "network@system.isn.vgg=vgg19_random",
+    "system.scn.discriminator.width=4",
+    "system.isn.discriminator.width=4",
+    "system.scn.generator.width=4",
+    "system.isn.generator.width=4",
+]
+
+
+def names(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def _composing() -> Iterator[None]:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def composed(*overrides: str) -> DictConfig:
+    return compose("train", list(overrides))
+
+
+def build(node: Any) -> Any:
+    return hydra.utils.instantiate(node, _convert_="all")
+
+
+def test_all_expected_files_are_there():
+    assert {
+        "cali_sketch",
+        "improved_1",
+        "improved_2",
+        "detail_only",
+        "contour_only",
+        "cpu_small",
+        "smoke",
+        "gpu_256",
+    } <= set(names("experiment"))
+    tried = {"network", "system", "data", "experiment", "debug"}
+    assert {path.name for path in CONF.iterdir() if path.is_dir()} == tried, "a new group needs a test here"
+
+
+@pytest.mark.parametrize("name", names("experiment"))
+def test_every_experiment_is_sound_and_builds_its_system(name: str):
+    config = composed(f"experiment={name}", "data.root=somewhere")
+    check_config(config)
+    assert config.name == name
+    assert config.run_dir == f"runs/{name}"
+    system = build(composed(f"experiment={name}", "data.root=somewhere", *TINY).system)
+    assert [stage.name for stage in system.stages] == ["scn", "isn", "joint"]
+    build(config.data.draw)
+
+
+@pytest.mark.parametrize("name", names("debug"))
+def test_every_debug_file_goes_on_top_of_an_experiment(name: str):
+    config = composed("experiment=smoke", f"debug={name}")
+    check_config(config)
+    assert config.name == name
+
+
+@pytest.mark.parametrize("name", [name for name in names("network") if not name.startswith("vgg")])
+def test_every_network_file_builds(name: str):
+    generator = name in ("encoder_decoder", "mru_unet")
+    role = "generator" if generator else "discriminator"
+    config = composed(f"network@system.isn.{role}={name}", f"system.isn.{role}.width=4")
+    build(config.system.isn[role])
+
+
+def test_the_vgg_files_build(shared_weights: Path):
+    assert composed("experiment=smoke").system.isn.vgg._target_.endswith("VGG19.random")
+    assert build(composed().system.isn.vgg).width == 64
+
+
+@pytest.mark.parametrize("name", names("system"))
+def test_every_system_file_builds(name: str):
+    build(composed(f"system={name}", *TINY).system)
+
+
+@pytest.mark.parametrize("name", names("data"))
+def test_every_data_file_names_what_its_classes_take(name: str):
+    config = composed(f"data={name}", "data.root=somewhere").data
+    for part in ("train", "validation"):
+        options = {key: value for key, value in config[part].items() if key != "_target_"}
+        inspect.signature(hydra.utils.get_class(config[part]._target_)).bind(**options)
+
+
+def test_the_stand_in_of_the_smoke_preset_builds():
+    config = composed("experiment=smoke").data
+    assert config.root is None
+    assert len(build(config.stand_in.train)) == 16
+    photos, others = (build(config.stand_in[part])[0]["photo"] for part in ("train", "validation"))
+    assert photos.shape == (3, 64, 64)
+    assert not photos.equal(others)
+
+
+def defaults(target: Any) -> dict[str, Any]:
+    parameters = inspect.signature(target).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
+def differences(node: DictConfig, target: Any, ignored: set[str]) -> dict[str, tuple[Any, Any]]:
+    expected = defaults(target)
+    given = {key: value for key, value in OmegaConf.to_container(node).items() if key not in {"_target_", *ignored}}
+    assert set(expected) - ignored <= set(given), "the preset shows every default"
+    return {key: (value, expected[key]) for key, value in given.items() if value != expected[key]}
+
+
+def test_the_papers_preset_equals_the_constructors_defaults():
+    config = composed("experiment=cali_sketch", "data.root=somewhere")
+    system = config.system
+    assert differences(system, CaliSketchSystem, {"scn", "isn", "schedules"}) == {}
+    assert differences(system.scn, SCN, {"generator", "discriminator"}) == {}
+    assert differences(system.isn, ISN, {"generator", "discriminator", "vgg"}) == {}
+    assert differences(system.scn.generator, EncoderDecoder, set()) == {}
+    assert differences(system.isn.generator, EncoderDecoder, {"out_channels", "head"}) == {}
+    assert differences(system.isn.vgg, VGG19.from_pretrained, {"path"}) == {}
+    for network, channels in ((system.scn, 1), (system.isn, 3)):
+        assert differences(network.discriminator, SNPatchGAN, {"in_channels"}) == {}
+        assert network.discriminator.in_channels == channels
+    assert {name: build(node) for name, node in system.schedules.items()} == PAPER_SCHEDULES
+    assert differences(config.data.draw, SketchMixture, {"weights", "ranges"}) == {}
+    assert build(config.data.draw).cumulated.tolist() == SketchMixture().cumulated.tolist()
+    assert differences(config.data.train, PreparedPhotos, {"root", "size", "track", "cache", "verify"}) == {}
+    assert {key: config[key] for key in defaults(Settings)} == defaults(Settings)
+
+
+def test_the_papers_networks_built_from_the_preset_equal_those_of_the_constructors():
+    config = composed("experiment=cali_sketch", "data.root=somewhere").system
+    vgg = VGG19.random(width=4)
+    plain = CaliSketchSystem(SCN(), ISN(vgg=vgg))
+    for name, network in (("scn", plain.scn), ("isn", plain.isn)):
+        assert build(config[name].generator).config == network.generator.config
+        shapes = [value.shape for value in build(config[name].discriminator).state_dict().values()]
+        assert shapes == [value.shape for value in network.discriminator.state_dict().values()]
+
+
+def test_the_presets_differ_in_what_their_names_say():
+    assert composed("experiment=improved_1").system.isn.generator.blocks == 16
+    assert composed("experiment=improved_1").system.scn.generator.blocks == 8
+    assert isinstance(build(composed("experiment=improved_2").system.isn.generator), MRUUNet)
+    assert build(composed("experiment=detail_only").system.scn).targets == ("detail",)
+    assert build(composed("experiment=contour_only").system.scn).targets == ("contour",)
+    small = composed("experiment=cpu_small")
+    assert [small.system.schedules[stage].iterations for stage in ("scn", "isn", "joint")] == [1500, 1200, 500]
+    assert (small.data.size, small.precision, small.system.scn.discriminator.width) == (128, "bf16-mixed", 32)
+    assert build(small.system.schedules.joint) == Schedule(500, 1e-4, patience=None)

@@ -1,0 +1,73 @@
+"""The arrows of the architecture: a module imports only from its own layer or a lower one."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "calisketch"
+
+LAYERS = [
+    {"_torchvision_shim", "checks", "stage", "weights"},
+    {"images", "answers", "ink", "alignment", "placement", "model_folder"},
+    {"networks"},
+    {"sketching"},  # its edge maps wrap networks.hed
+    {"losses", "datasets", "evaluation"},
+    {"scn", "isn"},
+    {"systems", "training"},  # neither imports the other: they meet at stage
+    {"pipeline", "fitting", "export", "studio"},
+    {"train_command"},
+    {"__init__", "__main__"},
+]
+LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
+FORBIDDEN = {("systems", "training"), ("training", "systems")}
+HEAVY = {"hydra", "omegaconf", "lightning_fabric", "wandb", "pytorch_fid", "tqdm", "matplotlib", "gradio", "onnx"}
+
+
+def _topic(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> list[tuple[str, bool]]:
+    """Dotted absolute names that a file imports, and whether at module level."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    at_top = {id(node) for node in tree.body}
+    parts = ["calisketch", *path.relative_to(PACKAGE).with_suffix("").parts]
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, id(node) in at_top) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = parts[: len(parts) - node.level] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found += [(f"{module}.{alias.name}", id(node) in at_top) for alias in node.names]
+    return found
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_arrow_runs_back_up(path: Path) -> None:
+    here = _topic(path)
+    assert here in LAYER_OF, f"{here} has no place in the architecture; give it one in LAYERS"
+    for name, _ in _imports(path):
+        target = name.split(".")
+        if target[0] != "calisketch" or len(target) < 2 or target[1] not in LAYER_OF:
+            continue
+        assert LAYER_OF[target[1]] <= LAYER_OF[here], f"{path.name} ({here}) imports {name}"
+        assert (here, target[1]) not in FORBIDDEN, f"{path.name} ({here}) imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_train_command_and_tools_import_hydra(path: Path) -> None:
+    if _topic(path) != "train_command":
+        assert not [name for name, _ in _imports(path) if name.split(".")[0] in {"hydra", "omegaconf"}]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_packages_of_an_extra_are_imported_late_outside_training(path: Path) -> None:
+    if _topic(path) not in {"training", "train_command", "export", "studio"}:
+        assert not [name for name, top in _imports(path) if top and name.split(".")[0] in HEAVY]

@@ -1,0 +1,144 @@
+"""SCN and ISN against Eq. 2-10 written out once more, and what may and may not receive gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from calisketch.isn import ISN, PERCEPTUAL_LAYERS, STYLE_LAYERS
+from calisketch.networks import VGG19, EncoderDecoder, SNPatchGAN
+from calisketch.scn import SCN
+
+
+def small_scn(**arguments) -> SCN:
+    torch.manual_seed(0)
+    return SCN(EncoderDecoder(1, 1, width=4, blocks=1), SNPatchGAN(1, width=4), **arguments)
+
+
+def small_isn(**arguments) -> ISN:
+    torch.manual_seed(0)
+    generator = EncoderDecoder(1, 3, width=4, blocks=1, head="tanh")
+    return ISN(generator, SNPatchGAN(3, width=4), VGG19.random(width=2), **arguments)
+
+
+@pytest.fixture
+def batch(generator: torch.Generator) -> dict[str, torch.Tensor]:
+    def image(channels: int) -> torch.Tensor:
+        return torch.rand(2, channels, 32, 32, generator=generator)
+
+    return {
+        "photo": image(3),
+        "contour": image(1),
+        "detail": (image(1) > 0.8).float(),
+        "sketch": image(1),
+        "refined": image(1).requires_grad_(),
+        "face": image(3).requires_grad_(),
+        "index": torch.tensor([3, 1]),
+    }
+
+
+def test_scn_generator_terms_are_eq_4(batch: dict[str, torch.Tensor]) -> None:
+    scn = small_scn().eval()  # no power iteration, so that two passes agree
+    fake = scn.discriminator(batch["refined"])
+    expected = {"scn/adversarial": ((fake.logits[0] - 1) ** 2).mean() / 2}
+    for name in ("contour", "detail"):
+        real = scn.discriminator(batch[name]).features
+        expected[f"scn/{name}"] = 10 * sum((r - f).abs().mean() for r, f in zip(real, fake.features, strict=True))
+    got = scn.generator_losses(batch)
+    assert got.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(got[name], value)
+
+
+def test_scn_discriminator_term_averages_eq_3_over_both_edge_maps(batch: dict[str, torch.Tensor]) -> None:
+    scn = small_scn().eval()
+    contour, detail, fake = (scn.discriminator(batch[n]).logits[0] for n in ("contour", "detail", "refined"))
+    expected = (((contour - 1) ** 2).mean() + ((detail - 1) ** 2).mean()) / 4 + (fake**2).mean() / 2
+    got = scn.discriminator_losses(batch)
+    torch.testing.assert_close(got["scn/discriminator"], expected)
+
+
+@pytest.mark.parametrize(("off", "left"), [("contour", "detail"), ("detail", "contour")])
+def test_scn_can_learn_from_one_edge_map_alone(batch: dict[str, torch.Tensor], off: str, left: str) -> None:
+    scn = small_scn(**{off: False})
+    del batch[off]  # so that it cannot be looked at
+    assert set(scn.generator_losses(batch)) == {"scn/adversarial", f"scn/{left}"}
+    scn.discriminator_losses(batch)
+    scn.scores(batch)
+    assert 0 <= scn.plateau_figure(batch["refined"], batch) <= 1
+
+
+def test_scn_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="contour, detail or both"):
+        small_scn(contour=False, detail=False)
+
+
+def test_discriminators_never_reach_the_generators_output(batch: dict[str, torch.Tensor]) -> None:
+    small_scn().discriminator_losses(batch)["scn/discriminator"].backward()
+    small_isn().discriminator_losses(batch)["isn/discriminator"].backward()
+    assert batch["refined"].grad is None
+    assert batch["face"].grad is None
+
+
+def test_isn_terms_are_eq_6(batch: dict[str, torch.Tensor]) -> None:
+    isn = small_isn().eval()
+    photo, face = batch["photo"], batch["face"]
+    real, fake = (isn.vgg(image, (*PERCEPTUAL_LAYERS, *STYLE_LAYERS)) for image in (photo, face))
+
+    def gram(f: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("bihw,bjhw->bij", f, f) / f[0].numel()
+
+    expected = {
+        "isn/l1": (photo - face).abs().mean(),
+        "isn/adversarial": 0.1 * ((isn.discriminator(face).logits[0] - 1) ** 2).mean() / 2,
+        "isn/perceptual": 0.1 * sum((real[n] - fake[n]).abs().mean() for n in PERCEPTUAL_LAYERS),
+        "isn/style": 200 * sum((gram(real[n]) - gram(fake[n])).abs().mean() for n in STYLE_LAYERS),
+        "isn/tv": face.diff(dim=-1).abs().mean() + face.diff(dim=-2).abs().mean(),
+    }
+    got = isn.generator_losses(batch)
+    assert got.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(got[name], value, msg=name)
+
+
+def test_kept_features_change_no_term_whatever_the_batch(batch: dict[str, torch.Tensor]) -> None:
+    keeping, computing = small_isn().eval(), small_isn(keep_features=False).eval()
+    expected = computing.generator_losses(batch)
+    for _ in range(2):  # the first pass fills, the second reads
+        got = keeping.generator_losses(batch)
+        for name, value in expected.items():
+            torch.testing.assert_close(got[name], value, rtol=1e-5, atol=1e-6)
+    swapped = {name: tensor.flip(0) for name, tensor in batch.items()}
+    again = keeping.generator_losses(swapped)
+    torch.testing.assert_close(again["isn/perceptual"], expected["isn/perceptual"], rtol=1e-5, atol=1e-6)
+
+
+def test_features_are_read_by_index_until_forgotten(batch: dict[str, torch.Tensor]) -> None:
+    isn = small_isn().eval()
+    first = isn.generator_losses(batch)["isn/perceptual"]
+    other = {**batch, "photo": torch.zeros_like(batch["photo"])}
+    assert torch.equal(isn.generator_losses(other)["isn/perceptual"], first)
+    isn.forget_photos()
+    assert not torch.equal(isn.generator_losses(other)["isn/perceptual"], first)
+
+
+def test_a_full_feature_store_warns_and_goes_on(batch: dict[str, torch.Tensor]) -> None:
+    isn, free = small_isn(feature_bytes=1).eval(), small_isn().eval()
+    with pytest.warns(UserWarning, match="keep_features=False"):
+        got = isn.generator_losses(batch)
+    torch.testing.assert_close(got["isn/style"], free.generator_losses(batch)["isn/style"])
+
+
+def test_scores_leave_the_discriminators_as_they_were(batch: dict[str, torch.Tensor]) -> None:
+    for network in (small_scn(), small_isn()):
+        before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        scores = network.scores(batch)
+        assert len(scores) == 2
+        assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_plateau_figures_are_best_at_the_target(batch: dict[str, torch.Tensor]) -> None:
+    isn, scn = small_isn(), small_scn(contour=False)
+    assert isn.plateau_figure(batch["photo"], batch) == 0
+    assert isn.plateau_figure(batch["face"], batch) > 0
+    assert scn.plateau_figure(batch["detail"], batch).item() == pytest.approx(0, abs=1e-6)

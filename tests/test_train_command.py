@@ -1,0 +1,206 @@
+"""The command as a person runs it: from the override to the exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from calisketch import CaliSketch, train_command
+from calisketch.isn import ISN
+from calisketch.stage import Batch
+from calisketch.training.checkpoint import load_latest
+from calisketch.training.logging import read_metrics
+
+SMALL = [
+    "experiment=smoke",
+    "debug=few_steps",
+    "threads=1",
+    "data.size=32",
+    "data.stand_in.train.count=4",
+    "data.stand_in.validation.count=2",
+    "batch_size=2",
+    "system.scn.generator.width=4",
+    "system.isn.generator.width=4",
+    "system.scn.generator.blocks=1",
+    "system.isn.generator.blocks=1",
+    "system.scn.discriminator.width=4",
+    "system.isn.discriminator.width=4",
+    "system.isn.vgg.width=2",
+]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_all_stages_run_and_leave_a_model_pictures_and_figures_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    before = torch.get_rng_state()
+    assert train_command.main(SMALL) == 0
+    torch.set_rng_state(before)
+    said = capfd.readouterr().err
+    assert "procedural faces, since data.root is null" in said
+    assert "4 training and 2 validation photos of 32 px" in said
+    assert "generator scn: EncoderDecoder" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    run_dir = tmp_path / "runs" / "few_steps"
+    assert {path.name for path in run_dir.iterdir()} == {"checkpoints", "metrics.jsonl", "model", "previews"}
+    records = read_metrics(run_dir / "metrics.jsonl")
+    assert [record["stage"] for record in records if record["kind"] == "train"] == ["scn"] * 3 + ["isn"] * 3 + [
+        "joint"
+    ] * 3
+    joint = [record for record in records if record["kind"] == "train"][-1]
+    assert {"scn/contour", "scn/detail", "scn/adversarial", "isn/l1", "isn/style"} <= set(joint["generator"])
+    assert {"scn/real", "scn/fake", "isn/real", "isn/fake"} == set(joint["scores"])
+    assert set(joint["gradient_norm"]) == {
+        "scn/generator", "isn/generator", "scn/discriminator", "isn/discriminator"
+    }  # fmt: skip
+    state = load_latest(run_dir / "checkpoints")
+    assert state["completed"] == ["scn", "isn", "joint"]
+    model = CaliSketch.from_pretrained(run_dir / "model")
+    average = state["ema"]["isn"]["average"]["output.weight"]
+    saved = model.isn_generator.state_dict()["output.weight"].cpu()
+    torch.testing.assert_close(saved, average, rtol=1e-3, atol=1e-3)
+
+    assert train_command.main(SMALL) == 0  # again: everything is passed over
+    assert capfd.readouterr().err.count("passed over") == 3
+
+
+def test_joint_starts_from_two_runs_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    assert train_command.main([*SMALL, "stages=[scn]", "run_dir=a"]) == 0
+    assert train_command.main([*SMALL, "stages=isn", "run_dir=b", "seed=1"]) == 0
+    assert train_command.main([*SMALL, "stages=[joint]", "run_dir=c", "init_from.scn=a", "init_from.isn=b"]) == 0
+    said = capfd.readouterr().err
+    assert "scn: weights from a/checkpoints/step-00000003-scn.pt" in said
+    assert "isn: weights from b/checkpoints/step-00000003-isn.pt" in said
+    assert train_command.main([*SMALL, "stages=[joint]", "run_dir=d", "init_from=c"]) == 0
+    assert capfd.readouterr().err.count("weights from c/") == 2
+
+
+WRONG = {
+    "+trian.foo=1": "unknown key 'trian'",
+    "+data.foo=1": "unknown key 'data.foo'",
+    "+wandb.foo=1": "unknown key 'wandb.foo'",
+    "precision=17": "precision must be one of",
+    "precision=8": "precision must be one of",
+    "system.schedules.scn.iterations=-3": "system.schedules.scn: iterations must be a whole number",
+    "system.schedules.joint.learning_rate=0": "system.schedules.joint: learning_rate must be above 0",
+    "stages=[scm]": "stages must be a list of some of ['scn', 'isn', 'joint']; got ['scm']",
+    "stages=[]": "stages must be",
+    "batch_size=0": "batch_size must be a whole number, at least 1; got 0",
+    "batch_size=many": "batch_size must be",
+    "log_every=0": "log_every",
+    "ema_decay=1.5": "ema_decay must lie in [0, 1); got 1.5",
+    "threads=0": "threads must be",
+    "wandb.mode=sometimes": "wandb.mode must be one of",
+    "data.size=66": "data.size must be at least 32 and divide by 4 for scn; got 66",
+    "stages=5": "stages must be a list",
+    "data.size=null": "data.size must be",
+    "data.size=large": "data.size must be",
+    "data.limit=0": "data.limit must be",
+    "data.draw.simplify=2": "simplify must be a probability",
+    "data.draw.weights.xdog=-1": "data.draw: weights must be non-negative",
+    "system.flow=half": "system: flow must be one of",
+    "system.scn.calibration_weight=much": "system.scn.calibration_weight must be float; got 'much'",
+    "system.scn.calibration_weight=-1": "system.scn: calibration_weight must be at least 0",
+    "system.scn.contour=3": "system.scn.contour must be bool; got 3",
+    "+system.scn.foo=1": "system.scn: SCN.__init__() got an unexpected keyword argument 'foo'",
+    "system.isn.generator.width=0": "system.isn.generator: in_channels, out_channels, width",
+    "init_from.scn=nowhere": "init_from: no checkpoint in nowhere",
+    "data.root=nowhere": "nowhere",
+    "accelerator=abacus": "abacus",
+    "run_dir=null": "run_dir must be a folder's path; got None",
+    "name=null": "name must be given; got null",
+    "wandb=null": "wandb must be a group of settings; got null",
+    "data.draw=null": "data.draw must be a group of settings; got null",
+    "system.schedules=null": "system.schedules must be a group of settings; got null",
+    "system.isn=null": "system.isn must be a group of settings; got null",
+    "init_from=5": "init_from must be a run folder, or one for each network; got 5",
+    "ema_decay=null": "ema_decay must lie in [0, 1); got None",
+    "system.schedules.scn.betas=[a,b]": "system.schedules.scn: betas must be two numbers in [0, 1)",
+    "precision=bf16-mixed": "data.size must be at least 64 for precision=bf16-mixed on a CPU; got 32",
+    "system.schedules.scn.betas=0.5": "system.schedules.scn: betas must be two numbers in [0, 1)",
+}
+
+
+@pytest.mark.parametrize("override", WRONG)
+def test_a_wrong_key_or_value_is_named_and_nothing_is_made(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], override: str
+):
+    assert train_command.main([*SMALL, override]) == 1
+    captured = capfd.readouterr()
+    assert WRONG[override] in captured.err
+    assert "Traceback" not in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_that_there_is_not_is_hydras_error_and_names_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stopped:
+        train_command.main([*SMALL, "trian.foo=1"])
+    assert stopped.value.code == 1
+    assert "trian.foo" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_photos_is_an_error_that_says_how_to_get_some(capfd: pytest.CaptureFixture[str]):
+    assert train_command.main(["experiment=cali_sketch"]) == 1
+    assert "tools/prepare_cuhk.py" in capfd.readouterr().err
+
+
+def test_the_system_itself_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert train_command.main([*SMALL, "run_dir=straight"]) == 0
+    terms, calls = ISN.generator_losses, [0]
+
+    def signalling(network: ISN, batch: Batch) -> Batch:
+        calls[0] += 1
+        if calls[0] in (2, 5):  # in ISN's second step, then in the joint stage's first
+            os.kill(os.getpid(), signal.SIGINT)
+        return terms(network, batch)
+
+    monkeypatch.setattr(ISN, "generator_losses", signalling)
+    statuses = [train_command.main([*SMALL, "run_dir=interrupted"]) for _ in range(3)]
+    assert statuses == [130, 130, 0]
+    straight, resumed = (load_latest(tmp_path / name / "checkpoints") for name in ("straight", "interrupted"))
+    for kind in ("generators", "discriminators"):
+        for name, kept in straight[kind].items():
+            for key, value in kept.items():
+                assert torch.equal(value, resumed[kind][name][key]), (kind, name, key)
+    assert straight["plateau"] == resumed["plateau"]
+
+
+@pytest.mark.slow
+def test_the_script_stops_on_a_signal_and_the_same_command_goes_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    root = Path(train_command.__file__).resolve().parents[1]
+    command = [sys.executable, str(root / "tools" / "train.py"), *SMALL, "stages=[scn]", "log_every=1"]
+    command.append("system.schedules.scn.iterations=100000")
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    running = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith("scn 2/"):
+            running.terminate()
+            break
+    rest = running.stderr.read()
+    assert running.wait(timeout=300) == 143, rest
+    assert "stopped by SIGTERM after step" in rest
+    stopped = load_latest(tmp_path / "runs" / "few_steps" / "checkpoints")["step"]
+    command[-1] = f"system.schedules.scn.iterations={stopped + 2}"
+    assert train_command.main(command[2:]) == 0
+    said = capfd.readouterr().err
+    assert f"stage scn, step {stopped}" in said
+    assert "changed since: system.schedules.scn.iterations: 100000 ->" in said
+    assert load_latest(tmp_path / "runs" / "few_steps" / "checkpoints")["step"] == stopped + 2
