@@ -27,6 +27,7 @@ _FADE = 0.15  # of the side
 _TILT = 0.09  # five degrees
 _DETECTION_SIDE = 192
 _FAINT, _FULL, _MOST_GAIN = 0.5, 0.8, 6.0
+_STRAY_GAP, _STRAY_SHARE = 0.03, 0.15  # half the gap, of the side; ink, of the drawing's
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ class _InkBox:
         strokes = np.where(ink > 0.25, ink, 0)
         if not strokes.any():
             strokes = ink
+        strokes = _without_strays(strokes)
         left, right = _span(strokes.sum(0))
         top, bottom = _span(strokes.sum(1))
         # Shoulders are wider than the head, and under it.
@@ -174,6 +176,28 @@ class _InkBox:
         left, right = (scale * x / unit + shift_x / unit for x in (self.head_left, self.head_right))
         top, bottom = (scale * y / unit + shift_y / unit for y in (self.top, self.bottom))
         return 145 < right - left < 235 and abs((left + right) / 2 - 128) < 16 and top < 34 and bottom > 218
+
+
+def _without_strays(strokes: Grey) -> Grey:
+    """The drawing without what stands apart from it and weighs little, such as a caption or a page number."""
+    height, width = strokes.shape
+    small = min(1.0, 256 / max(height, width))
+    shape = max(1, round(width * small)), max(1, round(height * small))
+    seen = cv2.resize(strokes, shape, interpolation=cv2.INTER_AREA)
+    reach = 2 * round(_STRAY_GAP * max(seen.shape)) + 1
+    joined = cv2.dilate((seen > 0.02).astype(np.uint8), np.ones((reach, reach), np.uint8))
+    count, labels, boxes, centres = cv2.connectedComponentsWithStats(joined)
+    if count <= 2:  # the ground and one drawing
+        return strokes
+    weights = np.bincount(labels.ravel(), weights=seen.ravel(), minlength=count)
+    weights[0] = 0
+    main = int(weights.argmax())
+    left, top, wide, high = boxes[main, :4]
+    within = (np.abs(centres - (left + wide / 2, top + high / 2)) <= (wide / 2, high / 2)).all(1)  # eyes in an outline
+    kept = within | (weights >= _STRAY_SHARE * weights[main])
+    kept[0] = False
+    mask = cv2.resize(kept[labels].astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    return strokes * mask
 
 
 def _span(mass: NDArray[np.floating]) -> tuple[float, float]:

@@ -136,6 +136,18 @@ def test_there_and_back_keeps_the_drawing_in_its_place(no_detector: None, shape:
         assert together > 0.9, f"{align}: {together}"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_caption_beside_the_drawing_does_not_move_its_place(no_detector: None, name: str) -> None:
+    plain = np.zeros((700, 560), np.float32)
+    plain[150:662, 24:536] = ink_of(name)
+    captioned = plain.copy()
+    captioned[40:48, 80:480:3] = 1  # a line of writing above
+    captioned[690:696, 270:290:2] = 1  # a page number below
+    without, with_caption = place(plain, 256), place(captioned, 256)
+    assert without.found_by == with_caption.found_by == "ink"
+    assert np.abs(without.matrix - with_caption.matrix).max() < 1
+
+
 def test_without_alignment_every_shape_fits_whole_into_the_square() -> None:
     for height, width in ((100, 400), (400, 100), (1, 300), (777, 512)):
         placed = place(np.ones((height, width), np.float32), 64, align=False)
