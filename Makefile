@@ -5,10 +5,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SUPPLY := .venv/supply
 OUT ?=
 SIZE ?= 256
 CUHK ?=
 PHOTOS ?=
+CONSTRAINTS ?=
 
 # Third-party weights are looked for in this folder first (see data/README.md).
 ifndef CALISKETCH_WEIGHTS
@@ -17,18 +19,28 @@ export CALISKETCH_WEIGHTS := $(abspath ../shared/weights)
 endif
 endif
 
-.PHONY: help install demo test lint format cuhk photos smoke wheel clean
+.PHONY: help install demo test lint format cuhk photos smoke wheel lock audit clean
 
 help: ## this list
 	@echo "calisketch: a rough sketch becomes a photo-real face. Targets:"
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 	@echo
 	@echo "Variables: PYTHON=python3.11 (3.10 to 3.12)   SIZE=256 (pixels)   OUT=folder for prepared data"
+	@echo "           CONSTRAINTS=constraints.txt (install the pinned versions)"
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 12) else f"calisketch needs Python 3.10 to 3.12; $(PYTHON) is {v[0]}.{v[1]}. Give another one: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PINNED) $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+# As environment variables the constraints also hold in the environment of their own that pip builds packages in.
+PINNED := $(if $(CONSTRAINTS),PIP_CONSTRAINT='$(abspath $(CONSTRAINTS))' PIP_BUILD_CONSTRAINT='$(abspath $(CONSTRAINTS))')
+
+# Tools that look at the dependencies must not be among them.
+$(SUPPLY)/.installed:
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8' 'pip-audit>=2.9'
 	@touch $@
 
 install: $(VENV)/.installed ## a virtual environment in .venv with everything for use, training and development
@@ -61,6 +73,14 @@ smoke: install ## trains all three stages in miniature, in under a minute, on fa
 
 wheel: install ## dist/*.whl with configurations and the default model inside
 	$(BIN)/python -m build --wheel
+
+lock: $(SUPPLY)/.installed ## writes constraints.txt anew: the newest versions that pyproject.toml allows (needs the network)
+	@{ sed -n '/^#/p' constraints.txt; printf 'setuptools\nwheel\neditables\n' | $(SUPPLY)/bin/uv pip compile --quiet --universal \
+		--python-version 3.10 --no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -; } > .constraints.writing \
+		&& mv .constraints.writing constraints.txt || { rm -f .constraints.writing; exit 1; }
+
+audit: $(SUPPLY)/.installed ## compares the pinned versions with the published vulnerabilities (needs the network)
+	$(SUPPLY)/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 clean: ## removes what building and testing left (not data, runs or outputs)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from . import CaliSketch, __version__, images, pipeline
 
 _PAGE = {"auto": "auto", "yes": True, "no": False}
+_MARK = ("Software", f"calisketch {__version__}")  # in the pictures that are written here
 _SUFFIX = {"calibrate": "-calibrated", "synthesize": "-face"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status is 0, 1 if any sketch failed, 2 for arguments that make no sense."""
+    own_process = arguments is None
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] == ["train"]:  # Hydra reads its own arguments
+        if own_process and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once; while it trains, it saves first
         return _train(arguments[1:])
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -86,6 +93,9 @@ def _train(arguments: list[str]) -> int:
 
 
 def _process(options: argparse.Namespace) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show must not end the run
+            stream.reconfigure(errors="backslashreplace")
     if options.verbose:
         logging.basicConfig(format="%(message)s")
         logging.getLogger("calisketch").setLevel(logging.INFO)
@@ -103,7 +113,7 @@ def _process(options: argparse.Namespace) -> int:
     taken: set[Path] = set()
     done = 0
     jobs = list(_jobs(options.inputs, options.out, failed))
-    inputs = {path.resolve() for path, _ in jobs}
+    inputs = {_real(path) for path, _ in jobs}
     settings = {
         "strength": options.strength,
         "polarity": options.polarity,
@@ -123,10 +133,11 @@ def _process(options: argparse.Namespace) -> int:
                 results = {target: model.synthesize(path, **settings)}
             for name, image in results.items():
                 _write(image, name)
-                print(f"{path} -> {name}")
+                print(f"{images.shown(path)} -> {images.shown(name)}")
             done += 1
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
-            failed.append(f"{path}: {error}" if str(path) not in str(error) else str(error))
+            named = images.shown(path)
+            failed.append(f"{named}: {error}" if named not in str(error) else str(error))
     print(f"{done} of {done + len(failed)} done" + (f", {len(failed)} failed:" if failed else "."), flush=True)
     for line in failed:
         print(f"  {line}", file=sys.stderr)
@@ -136,30 +147,49 @@ def _process(options: argparse.Namespace) -> int:
 def _jobs(inputs: Sequence[Path], out: Path, failed: list[str]) -> Iterator[tuple[Path, Path]]:
     """Each file to read, once however often it is named, and the folder below --out that its result goes to."""
     seen: set[Path] = set()
+    place = _real(out)
     for given in inputs:
-        if not given.is_dir():
-            if given.resolve() not in seen:
-                seen.add(given.resolve())
+        if not os.path.isdir(given):  # unlike Path.is_dir, no error for a name that is too long
+            if _real(given) not in seen:
+                seen.add(_real(given))
                 yield given, Path()
             continue
-        inside = given.resolve() in out.resolve().parents  # results of an earlier run are no inputs
-        found = [path for path in images.files_in(given) if not (inside and out.resolve() in path.resolve().parents)]
+        # Results of an earlier run are no inputs: those in a folder of their own, and those among the inputs by a mark.
+        inside = _real(given) in place.parents
+        found = [path for path in images.files_in(given) if not (inside and place in _real(path).parents)]
+        if _real(given) == place:
+            found = [path for path in found if not _is_marked(path)]
         if not found:
-            failed.append(f"{given}: no image files in this folder; looked for {', '.join(images.FILE_ENDINGS)}.")
+            failed.append(
+                f"{images.shown(given)}: no image files in this folder; looked for {', '.join(images.FILE_ENDINGS)}."
+            )
         for path in found:
-            if path.resolve() not in seen:
-                seen.add(path.resolve())
+            if _real(path) not in seen:
+                seen.add(_real(path))
                 yield path, path.parent.relative_to(given)
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads; unlike Path.resolve, links that lead in a circle do not end the run."""
+    return Path(os.path.realpath(path))
+
+
+def _is_marked(path: Path) -> bool:
+    """Whether a picture was written by this command."""
+    if not os.access(path, os.R_OK):
+        return False  # which is said when it is read
+    with open(path, "rb") as stream:
+        return b"tEXt" + _MARK[0].encode() + b"\0" + b"calisketch " in stream.read(256)
 
 
 def _free_name(folder: Path, stem: str, suffix: str, inputs: set[Path], taken: set[Path]) -> Path:
     """STEM.png; STEM-face.png and so on where that is an input; numbered where it is the result of another one."""
-    if (folder / f"{stem}.png").resolve() in inputs:
+    if _real(folder / f"{stem}.png") in inputs:
         stem += suffix
     for number in range(1, len(inputs) + len(taken) + 2):
         target = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
-        if target.resolve() not in inputs | taken:
-            taken.add(target.resolve())
+        if _real(target) not in inputs | taken:
+            taken.add(_real(target))
             return target
     raise AssertionError("more names were tried than can be taken")
 
@@ -167,10 +197,12 @@ def _free_name(folder: Path, stem: str, suffix: str, inputs: set[Path], taken: s
 def _write(image: Image.Image, target: Path) -> None:
     """Write aside and rename, so that no half-written picture is ever seen."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=".png")
+    descriptor, aside = tempfile.mkstemp(dir=target.parent, prefix=".calisketch-", suffix=".png")
+    mark = PngInfo()
+    mark.add_text(*_MARK)
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            image.save(stream, format="PNG")
+            image.save(stream, format="PNG", pnginfo=mark)
         os.chmod(aside, 0o644)  # mkstemp's files are private
         os.replace(aside, target)
     finally:

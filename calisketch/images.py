@@ -15,8 +15,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps
 from torch import Tensor
+
+from . import decoding
 
 Polarity = Literal["auto", "dark_on_light", "light_on_dark"]
 POLARITIES: tuple[Polarity, ...] = ("auto", "dark_on_light", "light_on_dark")
@@ -24,7 +26,10 @@ FILE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _SMALLEST_SIDE = 16  # the longer side; fewer pixels hold no face
+_NARROWEST = 8  # the shorter one; a line of pixels holds none either
 _LARGEST_SIDE = 32000  # OpenCV's warps count pixels in 16 bits
+LARGEST_SKETCH = 36_000_000  # pixels: A4 at 600 dots per inch; answering one takes up to 2.3 GiB
+_DEEPEST_LIST = 16
 
 
 class SketchError(ValueError):
@@ -57,7 +62,9 @@ class Sketch:
     transparency: Literal["none", "ground", "strokes", "kept"] = "none"
 
 
-def flatten(given: Any, name: str = "sketch") -> tuple[list[tuple[Any, str]], Callable[[list[Any]], Any]]:
+def flatten(
+    given: Any, name: str = "sketch", depth: int = 0
+) -> tuple[list[tuple[Any, str]], Callable[[list[Any]], Any]]:
     """Take lists and batches apart.
 
     Returns:
@@ -65,12 +72,17 @@ def flatten(given: Any, name: str = "sketch") -> tuple[list[tuple[Any, str]], Ca
         a list for a list, a (B, ...) tensor for a (B, C, H, W) tensor, the result itself for a single sketch.
 
     Raises:
-        SketchError: a list or batch with nothing in it.
+        SketchError: a list or batch with nothing in it, or lists in lists without end.
     """
     if isinstance(given, list | tuple):
         if not given:
             raise SketchError(f"{name}: got an empty list; expected at least one sketch. Check what filled the list.")
-        parts = [flatten(item, f"{name}[{index}]") for index, item in enumerate(given)]
+        if depth >= _DEEPEST_LIST:
+            raise SketchError(
+                f"{name.split('[')[0]} holds lists in lists, more than {_DEEPEST_LIST} deep; expected one list. "
+                "Does a list hold itself?"
+            )
+        parts = [flatten(item, f"{name}[{index}]", depth + 1) for index, item in enumerate(given)]
         counts = [len(items) for items, _ in parts]
 
         def rebuild(results: list[Any]) -> list[Any]:
@@ -104,9 +116,9 @@ def read(given: Any, name: str = "sketch", polarity: Polarity = "auto") -> Sketc
         raise ValueError(f"polarity must be one of {', '.join(POLARITIES)}; got {polarity!r}.")
     if isinstance(given, str | os.PathLike):
         path = Path(given)
-        return _read_pil(open_image(path), str(path), polarity)
+        return _read_pil(open_image(path, LARGEST_SKETCH), shown(path), polarity)
     if isinstance(given, Image.Image):
-        return _read_pil(given, name, polarity)
+        return _read_pil(_decoded(given, name), name, polarity)
     if isinstance(given, Tensor):
         return _read_tensor(given, name, polarity)
     if isinstance(given, np.ndarray):
@@ -117,40 +129,62 @@ def read(given: Any, name: str = "sketch", polarity: Polarity = "auto") -> Sketc
     )
 
 
-def open_image(path: Path) -> Image.Image:
-    """Open and decode an image file.
+def open_image(path: Path, largest: int = decoding.LARGEST_IMAGE) -> Image.Image:
+    """Read and decode an image file, its first frame, upright.
+
+    Args:
+        path: an ordinary file, PNG, JPEG, BMP, GIF, TIFF, WebP or PPM by its first bytes.
+        largest: pixels; a larger one is refused before it is decoded.
 
     Raises:
         FileNotFoundError: there is no such file.
-        SketchError: a folder, not an image, cut short, or too many pixels to be decoded safely.
+        SketchError: a folder, not an image, cut short, damaged, or too many pixels.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"no such sketch: {path}. Check the path; it is relative to {Path.cwd()}.")
+    if not os.path.lexists(path):
+        raise FileNotFoundError(f"no such sketch: {shown(path)}. Check the path; it is relative to {Path.cwd()}.")
     if path.is_dir():
         raise SketchError(
-            f"{path} is a folder; expected an image file. Pass its files, e.g. list(folder.glob('*.png'))."
+            f"{shown(path)} is a folder; expected an image file. Pass its files, e.g. list(folder.glob('*.png'))."
         )
     try:
-        with Image.open(path) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except Image.DecompressionBombError as error:
-        raise SketchError(
-            f"{path} has too many pixels to be decoded safely ({error}). Scale it down to at most "
-            f"{Image.MAX_IMAGE_PIXELS} pixels; the model works on a few hundred per side."
-        ) from error
-    except UnidentifiedImageError as error:
-        raise SketchError(f"{path} is not an image that Pillow can read. Save it as PNG or JPEG.") from error
+        return decoding.decode(decoding.read_file(path), largest)
+    except decoding.Unreadable as error:
+        raise SketchError(f"{shown(path)} {error}") from error
+
+
+def shown(path: os.PathLike[str] | str) -> str:
+    """A path for a message: on one line, and free of what would steer a terminal."""
+    text = os.fspath(path)
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def _decoded(image: Image.Image, name: str) -> Image.Image:
+    """A PIL image upright; one that is opened and not decoded yet is read anew from its file, and as strictly."""
+    _check_size(image.height, image.width, name)
+    stream = getattr(image, "fp", None)
+    at_rest = isinstance(image, ImageFile.ImageFile) and image.tile and getattr(image, "tell", lambda: 0)() == 0
+    try:
+        if at_rest and stream is not None and not stream.closed and stream.seekable():
+            place = stream.tell()
+            try:
+                stream.seek(0)
+                data = stream.read(decoding.LARGEST_FILE + 1)
+            finally:
+                stream.seek(place)
+            kind = decoding.kind_of(data)
+            if kind is not None and image.format in (kind, "MPO"):
+                if len(data) > decoding.LARGEST_FILE:
+                    raise decoding.too_large()
+                return decoding.decode(data, LARGEST_SKETCH)
+        return ImageOps.exif_transpose(image)
+    except decoding.Unreadable as error:
+        raise SketchError(f"{name} {error}") from error
     except (OSError, SyntaxError, ValueError) as error:
-        raise SketchError(f"{path} cannot be decoded ({error}). The file may be cut short; save it again.") from error
+        raise SketchError(f"{name} cannot be decoded ({error}). The file may be cut short; save it again.") from error
 
 
 def _read_pil(image: Image.Image, name: str, polarity: Polarity) -> Sketch:
     _check_size(image.height, image.width, name)
-    try:
-        image = ImageOps.exif_transpose(image)  # decodes a file that was only opened
-    except (OSError, SyntaxError, ValueError) as error:
-        raise SketchError(f"{name} cannot be decoded ({error}). The file may be cut short; save it again.") from error
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image)
         if image.mode != "F":
@@ -164,14 +198,26 @@ def _read_pil(image: Image.Image, name: str, polarity: Polarity) -> Sketch:
             values = values.astype(np.float32) / np.float32(full)
         return Sketch(_checked_range(values, name), name, "pil")
     if image.has_transparency_data:
-        rgba = np.asarray(image.convert("RGBA"), dtype=np.float32) / np.float32(255.0)
+        rgba = np.asarray(_converted(image, "RGBA", name), dtype=np.float32) / np.float32(255.0)
         return _over_ground(rgba[..., :3] @ _LUMA, rgba[..., 3], polarity, name=name, holder="pil")
-    luma = np.asarray(image if image.mode == "L" else _grey(image), dtype=np.float32) / np.float32(255.0)
+    luma = np.asarray(_converted(image, "L", name), dtype=np.float32) / np.float32(255.0)
     return Sketch(luma, name, "pil")
 
 
-def _grey(image: Image.Image) -> Image.Image:
-    return image.convert("L") if image.mode in ("1", "RGB", "LA") else image.convert("RGB").convert("L")
+def _converted(image: Image.Image, mode: Literal["L", "RGBA"], name: str) -> Image.Image:
+    if image.mode == mode:
+        return image
+    try:
+        if image.mode in ("La", "RGBa"):
+            image = image.convert(image.mode.upper())
+        return (
+            image.convert(mode) if mode == "RGBA" or image.mode in ("1", "RGB") else image.convert("RGB").convert(mode)
+        )
+    except ValueError as error:
+        raise SketchError(
+            f"{name} is an image of mode {image.mode!r}; expected grey, palette, RGB or CMYK ({error}). "
+            "Convert it to RGB first."
+        ) from error
 
 
 def _read_array(array: NDArray[Any], name: str, polarity: Polarity) -> Sketch:
@@ -210,6 +256,9 @@ def _read_tensor(tensor: Tensor, name: str, polarity: Polarity) -> Sketch:
             f"{name} must be uint8 or float in [0, 1]; got {tensor.dtype}. "
             "Convert it: tensor.to(torch.uint8) for 0 to 255, tensor.float() for 0 and 1."
         )
+    if tensor.layout != torch.strided or tensor.device.type == "meta":
+        kind = "holds no values" if tensor.device.type == "meta" else f"has the layout {tensor.layout}"
+        raise SketchError(f"{name} {kind}; expected an ordinary tensor. Make it one, e.g. with tensor.to_dense().")
     values = tensor.detach().cpu().float().numpy()
     values = values / np.float32(255.0) if tensor.dtype == torch.uint8 else _checked_range(values, name)
     if channels is not None:
@@ -220,10 +269,15 @@ def _read_tensor(tensor: Tensor, name: str, polarity: Polarity) -> Sketch:
 
 
 def _check_size(height: int, width: int, name: str) -> None:
-    if min(height, width) < 1 or max(height, width) < _SMALLEST_SIDE or max(height, width) > _LARGEST_SIDE:
+    if not (min(height, width) >= _NARROWEST and _SMALLEST_SIDE <= max(height, width) <= _LARGEST_SIDE):
         raise SketchError(
             f"{name} is {width} x {height} pixels; expected a drawing of {_SMALLEST_SIDE} to {_LARGEST_SIDE} "
-            "pixels on its longer side. 256 is a good size."
+            f"pixels on its longer side, and at least {_NARROWEST} on the other. 256 is a good size."
+        )
+    if height * width > LARGEST_SKETCH:
+        raise SketchError(
+            f"{name} has {width} x {height} pixels; expected at most {LARGEST_SKETCH // 1_000_000} million, A4 at 600 "
+            "dots per inch. Scale it down; the model works on a few hundred per side."
         )
 
 

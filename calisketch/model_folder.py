@@ -1,14 +1,18 @@
 """A model is a folder: config.json says what the networks are, model.safetensors holds their weights.
 
 Read and written strictly: a missing, foreign or mis-shaped tensor is an error that names it, and so is a config that a
-newer version wrote. Nothing is unpickled, and no class is looked up by a name from the file other than in the table
+newer version wrote. The config records the SHA-256 of the weights' file and of the networks' description, so that other
+weights, two exchanged tensors or a changed argument are errors too where every shape fits; folders written before it
+did are read without. Nothing is unpickled, and no class is looked up by a name from the file other than in the table
 that the caller passes in.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import reprlib
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -24,6 +28,11 @@ FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 _LARGEST_SIZE = 8192  # of a side; far above any model, far below what would fill the memory
+_LARGEST_ARGUMENT = 4096  # widths and counts of blocks
+_LARGEST_CONFIG = 2**20  # bytes
+_LARGEST_WEIGHTS = 8 * 2**30  # bytes; they are mapped, not read, until they are found to be the right ones
+_MOST_NETWORKS = 16
+_STORED_AS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class ModelFolderError(ValueError):
@@ -72,11 +81,11 @@ def save(
         "networks": described,
         "info": dict(info or {}),
     }
-    text = (
-        json.dumps(config, indent=2, ensure_ascii=False) + "\n"
-    )  # before anything is written: it may not be JSON-able
+    json.dumps(config, allow_nan=False)  # before anything is written: it may not be JSON-able
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / WEIGHTS_FILE, lambda aside: save_file(tensors, aside))
+    config["sha256"] = {WEIGHTS_FILE: _digest_of_file(folder / WEIGHTS_FILE), "networks": _digest_of_networks(config)}
+    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     _replace(folder / CONFIG_FILE, lambda aside: aside.write_text(text, encoding="utf-8"))
     return folder
 
@@ -95,17 +104,20 @@ def load(
 
     Raises:
         FileNotFoundError: the folder or one of its two files is not there.
-        ModelFolderError: another or a newer format, an unknown class, or a missing, foreign or mis-shaped tensor or one
-            of another kind of number.
+        ModelFolderError: another or a newer format, an unknown class, a missing, foreign or mis-shaped tensor or one of
+            another kind of number, or files that are not those that were saved together.
     """
     folder = Path(folder)
     config = read_config(folder)
+    path = _existing(folder, WEIGHTS_FILE)
+    if path.stat().st_size > _LARGEST_WEIGHTS:
+        raise ModelFolderError(f"{path} is larger than {_LARGEST_WEIGHTS // 2**30} GiB, which no model here is.")
     try:
-        tensors = load_file(_existing(folder, WEIGHTS_FILE))
-    except SafetensorError as error:
-        raise ModelFolderError(
-            f"{folder / WEIGHTS_FILE} is not a whole safetensors file ({error}). Copy the folder again."
-        ) from error
+        _check_header(path)
+        tensors = load_file(path)
+    # KeyError: a type that torch does not have.
+    except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
+        raise ModelFolderError(f"{path} is not a whole safetensors file ({error}). Copy the folder again.") from error
     # Compared as bare shapes first: a config that claims a giant is refused before the giant takes the memory.
     with torch.device("meta"):
         outlines = {name: _build(folder, name, described, classes) for name, described in config["networks"].items()}
@@ -113,6 +125,7 @@ def load(
         f"{name}.{key}": tensor for name, network in outlines.items() for key, tensor in network.state_dict().items()
     }
     _check_tensors(folder, expected, tensors)
+    _check_digests(folder, config)
     networks = {name: _build(folder, name, described, classes) for name, described in config["networks"].items()}
     for name, network in networks.items():
         own = {key: tensors[f"{name}.{key}"].to(value.dtype) for key, value in network.state_dict().items()}
@@ -124,8 +137,11 @@ def load(
 def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Read and check a model folder's config.json; raises as `load` does."""
     path = _existing(Path(folder), CONFIG_FILE)
+    if path.stat().st_size > _LARGEST_CONFIG:
+        raise ModelFolderError(f"{path} is larger than {_LARGEST_CONFIG // 2**10} KiB. Copy the folder again.")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        config = json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ModelFolderError(f"{path} is not JSON ({error}). Copy the folder again.") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
@@ -153,13 +169,67 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise ModelFolderError(
             f"{path} is incomplete; expected 'size' and 'networks' with 'class' and 'arguments' each. Save it again."
         )
+    if not isinstance(networks, dict) or len(networks) > _MOST_NETWORKS:
+        raise ModelFolderError(f"{path} describes more than {_MOST_NETWORKS} networks. Copy the folder again.")
     if not 1 <= size <= _LARGEST_SIZE:
         raise ModelFolderError(f"{path} has the size {size}; expected 1 to {_LARGEST_SIZE} pixels. Save it again.")
     if not isinstance(config.get("info", {}), dict):
         raise ModelFolderError(
             f"{path} has an 'info' that is a {type(config['info']).__name__}; expected an object. Save it again."
         )
+    digests = config.get("sha256", {})
+    if not isinstance(digests, dict) or not all(isinstance(value, str) for value in digests.values()):
+        raise ModelFolderError(f"{path} has a 'sha256' that is no object of texts. Copy the folder again.")
     return config
+
+
+def _check_digests(folder: Path, config: Mapping[str, Any]) -> None:
+    digests = config.get("sha256", {})
+    if WEIGHTS_FILE in digests and digests[WEIGHTS_FILE] != _digest_of_file(folder / WEIGHTS_FILE):
+        raise ModelFolderError(
+            f"{folder / WEIGHTS_FILE} is not the file that was saved with {CONFIG_FILE}: its SHA-256 is another. It is "
+            "damaged or of another model; copy both files from the same model."
+        )
+    if "networks" in digests and digests["networks"] != _digest_of_networks(config):
+        raise ModelFolderError(
+            f"{folder / CONFIG_FILE} was changed: 'size' or 'networks' is not what the SHA-256 in it was taken of, so "
+            "that the weights would be read as those of another network. Copy the folder again."
+        )
+
+
+def _check_header(path: Path) -> None:
+    """Raises ValueError where a tensor is listed twice, of which safetensors' own reader would take one."""
+    with open(path, "rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > _LARGEST_CONFIG:
+            raise ValueError(f"its header claims {length} bytes")
+        json.loads(stream.read(length), object_pairs_hook=_without_repetition, parse_constant=_no_number)
+
+
+def _digest_of_networks(config: Mapping[str, Any]) -> str:
+    """SHA-256 of all that says what the weights mean."""
+    described = {"size": config["size"], "networks": config["networks"]}
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON's own reader takes the last of two values of one name."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name stands in it twice")
+    return made
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number in JSON")
 
 
 def _build(
@@ -171,11 +241,14 @@ def _build(
             f"{', '.join(sorted(classes))}. Was it saved by a newer calisketch, or by another program?"
         )
     try:
+        for argument, value in described["arguments"].items():
+            if isinstance(value, int | float) and abs(value) > _LARGEST_ARGUMENT:
+                raise ValueError(f"{argument} is more than {_LARGEST_ARGUMENT}")
         return classes[described["class"]](**described["arguments"])
     except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise ModelFolderError(
             f"{folder / CONFIG_FILE}: network {name!r} cannot be built as {described['class']} with "
-            f"{described['arguments']} ({error}). Restore the arguments it was saved with."
+            f"{reprlib.repr(described['arguments'])} ({error}). Restore the arguments it was saved with."
         ) from error
 
 
@@ -195,11 +268,12 @@ def _check_tensors(folder: Path, expected: Mapping[str, Tensor], got: Mapping[st
     kinds = [
         f"{key} is {got[key].dtype}, expected {expected[key].dtype}"
         for key in sorted(expected.keys() & got.keys())
-        if got[key].is_floating_point() != expected[key].is_floating_point()
+        if got[key].dtype not in (_STORED_AS if expected[key].is_floating_point() else (expected[key].dtype,))
     ]
     if kinds:
         faults.append(f"of another kind: {_listed(kinds)}")
-    if broken := sorted(key for key in got if got[key].is_floating_point() and not got[key].isfinite().all()):
+    measured = {key: tensor for key, tensor in got.items() if tensor.dtype in _STORED_AS and key in expected}
+    if broken := sorted(key for key, tensor in measured.items() if not tensor.to(expected[key].dtype).isfinite().all()):
         faults.append(f"not finite: {_listed(broken)}")
     if faults:
         raise ModelFolderError(

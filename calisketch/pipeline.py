@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import numbers
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ DEFAULT_MODEL = "cuhk-small-128"
 NETWORK_CLASSES: dict[str, type[nn.Module]] = {"EncoderDecoder": EncoderDecoder, "MRUUNet": MRUUNet}
 
 _MODELS = Path(__file__).parent / "models"
+_MOST_PIXELS = 16_000_000  # of the sketches in one batch, all of which are held in memory; or one larger sketch
 _LOG = logging.getLogger("calisketch")
 _FOUND_BY = {
     "eyes": "face placed by its eyes",
@@ -250,25 +252,29 @@ class CaliSketch:
         return CaliSketch(trained["scn"], trained["isn"], self.size, {**self.info, **note})
 
     def _check_options(self, strength: float, batch_size: int) -> None:
-        if not 0 <= strength <= 1:
+        if not isinstance(strength, numbers.Real) or not 0 <= strength <= 1:
             raise ValueError(f"strength must be in [0, 1]; got {strength!r}. 0 keeps the strokes, 1 replaces them.")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1; got {batch_size!r}.")
+        if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
+            raise ValueError(f"batch_size must be a whole number, at least 1; got {batch_size!r}.")
 
     def _prepared(
         self, items: list[tuple[Any, str]], polarity: images.Polarity, align: Align, page: Page, batch_size: int
     ) -> Iterator[list[_Prepared]]:
-        """The sketches in the model's frame, a batch at a time."""
-        for start in range(0, len(items), batch_size):
-            batch = []
-            for given, name in items[start : start + batch_size]:
-                sketch = images.read(given, name, polarity)
-                ink = to_ink(sketch, polarity, page)
-                placement = place(ink.ink, self.size, align)
-                _LOG.info("%s: %s", sketch.name, _account(ink, placement))
-                placed = torch.from_numpy(np.ascontiguousarray(placement.bring_in(ink.ink)))[None]
-                batch.append(_Prepared(sketch, ink, placement, placed))
-            yield batch
+        """The sketches in the model's frame, a batch at a time: a smaller one where they are large."""
+        batch: list[_Prepared] = []
+        pixels = 0
+        for given, name in items:
+            sketch = images.read(given, name, polarity)
+            if batch and (len(batch) == batch_size or pixels + sketch.luma.size > _MOST_PIXELS):
+                yield batch
+                batch, pixels = [], 0
+            ink = to_ink(sketch, polarity, page)
+            placement = place(ink.ink, self.size, align)
+            _LOG.info("%s: %s", sketch.name, _account(ink, placement))
+            placed = torch.from_numpy(np.ascontiguousarray(placement.bring_in(ink.ink)))[None]
+            batch.append(_Prepared(sketch, ink, placement, placed))
+            pixels += sketch.luma.size
+        yield batch
 
     def _refine(self, prepared: list[_Prepared], device: str | torch.device | None) -> Tensor:
         return self._run(self.scn_generator, torch.stack([each.placed for each in prepared]), device)
@@ -322,7 +328,7 @@ def _folder_of(model: str | os.PathLike[str]) -> Path:
     if isinstance(model, str) and model in available_models():
         return _MODELS / model
     folder = Path(model)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise FileNotFoundError(
             f"no model {str(model)!r}: it is neither a folder nor the name of a shipped model. "
             f"Shipped: {', '.join(available_models()) or 'none'}. Give one of these, or the folder of a trained model."
@@ -334,7 +340,7 @@ def _checked_device(device: str | torch.device) -> torch.device:
     try:
         checked = torch.device(device)
         torch.empty(0, device=checked)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             f"cannot compute on the device {str(device)!r}: {str(error).splitlines()[0].rstrip('.')}. Use 'cpu', or "
             "install a build of PyTorch for that device."

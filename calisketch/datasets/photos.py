@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from calisketch.datasets.manifest import MANIFEST, read_manifest
-from calisketch.weights import sha256_of
+from calisketch.datasets.manifest import MANIFEST, Manifest, read_manifest
+from calisketch.datasets.shards import unfinished
+from calisketch.datasets.stored import StoredImages
+from calisketch.decoding import Unreadable, decode
 
 __all__ = ["SPLITS", "PreparedPhotos"]
 
@@ -23,6 +25,9 @@ LARGEST_CACHE = 2 * 2**30  # bytes of decoded images that are kept in memory
 
 class PreparedPhotos(Dataset[dict[str, Tensor]]):
     """The items of one split of a folder made by `prepare_cuhk` or `prepare_photos`, in the order of their names.
+
+    The images may lie in files or in tars, which are read where they are: the items are the same. It can be sent to
+    other processes, and read by them.
 
     root: the prepared folder. split: "train", "validation" or "test"; the three are disjoint.
     size: the side it must have been prepared at; None takes it as it is.
@@ -53,36 +58,50 @@ class PreparedPhotos(Dataset[dict[str, Tensor]]):
         self.root = Path(root).expanduser()
         self.split = split
         manifest = self._manifest()
-        self.settings: dict[str, Any] = manifest["settings"]
+        self.settings: dict[str, Any] = manifest.settings
         self.size = int(self.settings["size"])
         if size is not None and size != self.size:
             how = self._how(f"out=ANOTHER_FOLDER size={size}")
             raise ValueError(f"{self.root} was prepared at size {self.size}, expected {size}. {how}")
-        entries = {name: entry for name, entry in sorted(manifest["entries"].items()) if entry["split"] == split}
         wanted = ["photo", "contour", "detail"] if self.settings.get("contour") != "none" else ["photo", "detail"]
         if track is not None:
             wanted.append(track)
-            entries = {name: entry for name, entry in entries.items() if track in entry["files"]}
-        if not entries:
+        self._images = StoredImages(self.root, wanted, remedy=self._how(), keep_hashes=verify)
+        counts: Counter[str] = Counter()
+        for name, entry, _ in manifest.entries():
+            if (
+                not isinstance(entry, dict)
+                or not isinstance(entry.get("files"), dict)
+                or entry.get("split") not in SPLITS
+            ):
+                raise ValueError(f"{self.root / MANIFEST} is damaged at {name}. {self._how()}")
+            counts[entry["split"]] += 1
+            if entry["split"] == split and (track is None or track in entry["files"]):
+                self._images.add(name, entry["files"])
+        self.names: list[str] = self._images.names
+        if not self.names:
             wish = f"split {split!r}" + (f" with an {track} drawing" if track else "")
+            there = json.dumps(counts) if counts else "none at all"
             raise ValueError(
-                f"{self.root} has no photos in {wish}; it has {_counts(manifest['entries'])}. Choose another split, or "
-                "prepare more photos into it."
+                f"{self.root} has no photos in {wish}; it has {there}. Choose another split, or prepare more photos "
+                "into it."
             )
-        self.names: list[str] = list(entries)
-        self.files = [{kind: self._path(entry, name, kind) for kind in wanted} for name, entry in entries.items()]
-        self._check_files(entries, verify)
+        self._images.check()
+        if verify:
+            self._images.verify()
         bytes_each = self.size**2 * (2 + len(wanted))
         self._cache: dict[int, dict[str, Tensor]] | None = (
             {} if cache and bytes_each * len(self.names) <= LARGEST_CACHE else None
         )
 
-    def _manifest(self) -> dict[str, Any]:
+    def _manifest(self) -> Manifest:
         if not self.root.is_dir():
             raise FileNotFoundError(f"no prepared photos at {self.root}: there is no such folder. {self._how()}")
         manifest = read_manifest(self.root)
         if manifest is None:
-            raise FileNotFoundError(f"no prepared photos at {self.root}: it has no {MANIFEST}. {self._how()}")
+            missing = unfinished(self.root)
+            why = f"it has no {MANIFEST}" + (f", since {missing}" if missing else "")
+            raise FileNotFoundError(f"no prepared photos at {self.root}: {why}. {self._how()}")
         return manifest
 
     def _how(self, more: str = "") -> str:
@@ -95,34 +114,6 @@ class PreparedPhotos(Dataset[dict[str, Tensor]]):
         chosen = [commands[kind]] if kind in commands else list(commands.values())
         return f"Prepare with: {' or '.join(chosen)}"
 
-    def _path(self, entry: dict[str, Any], name: str, kind: str) -> Path:
-        try:
-            relative = entry["files"][kind]["path"]
-        except KeyError:
-            raise ValueError(
-                f"{self.root / MANIFEST} lists no {kind} for {name}. {self._how()} overwrite=true"
-            ) from None
-        path = (self.root / relative).resolve()
-        if not path.is_relative_to(self.root.resolve()):
-            raise ValueError(f"{self.root / MANIFEST} points outside its folder for {name}: {relative}. {self._how()}")
-        return path
-
-    def _check_files(self, entries: dict[str, Any], verify: bool) -> None:
-        missing = [path for files in self.files for path in files.values() if not path.is_file()]
-        if missing:
-            raise FileNotFoundError(
-                f"{len(missing)} files of {self.root} are missing, the first is {missing[0]}. Run the same preparation "
-                f"again, it makes what is missing. {self._how()}"
-            )
-        if verify:
-            for (name, entry), files in zip(entries.items(), self.files, strict=True):
-                for kind, path in files.items():
-                    if sha256_of(path) != entry["files"][kind]["sha256"]:
-                        raise ValueError(
-                            f"{path} ({name}) is not the file that was prepared: its SHA-256 differs. Run the same "
-                            f"preparation again, it makes it anew. {self._how()}"
-                        )
-
     def __len__(self) -> int:
         return len(self.names)
 
@@ -132,34 +123,25 @@ class PreparedPhotos(Dataset[dict[str, Tensor]]):
         index %= len(self)
         item = self._cache.get(index) if self._cache is not None else None
         if item is None:
-            item = {
-                kind: self._read(path, "RGB" if kind == "photo" else "L") for kind, path in self.files[index].items()
-            }
+            item = {kind: self._read(index, kind, "RGB" if kind == "photo" else "L") for kind in self._images.kinds}
             if self._cache is not None:
                 self._cache[index] = item
         return {**{kind: image.float() / 255 for kind, image in item.items()}, "index": torch.tensor(index)}
 
-    def _read(self, path: Path, mode: str) -> Tensor:
+    def _read(self, index: int, kind: str, mode: str) -> Tensor:
         """(C, H, W) uint8."""
         remedy = f"Run the same preparation again, it makes it anew. {self._how()}"
+        data = self._images.read(index, kind)
         try:
-            with Image.open(path) as image:
-                pixels = np.array(image.convert(mode))
-        except (OSError, SyntaxError) as error:
-            raise ValueError(f"{path} cannot be read: {error}. {remedy}") from error
+            pixels = np.array(decode(data, largest=max(self.size**2, 2**24)).convert(mode))
+        except Unreadable as error:
+            raise ValueError(f"{self._images.shown(index, kind)} cannot be read: {error} {remedy}") from error
         if pixels.shape[:2] != (self.size, self.size):
             raise ValueError(
-                f"{path} must be {self.size}x{self.size}, as its manifest says; got "
+                f"{self._images.shown(index, kind)} must be {self.size}x{self.size}, as its manifest says; got "
                 f"{pixels.shape[1]}x{pixels.shape[0]}. {remedy}"
             )
         return torch.from_numpy(pixels.reshape(self.size, self.size, -1)).permute(2, 0, 1).contiguous()
 
     def __repr__(self) -> str:
         return f"PreparedPhotos({str(self.root)!r}, split={self.split!r}, size={self.size}, {len(self)} photos)"
-
-
-def _counts(entries: dict[str, Any]) -> str:
-    counts: dict[str, int] = {}
-    for entry in entries.values():
-        counts[entry["split"]] = counts.get(entry["split"], 0) + 1
-    return json.dumps(counts) if counts else "none at all"

@@ -12,9 +12,10 @@ interrupted run continues where it was. Work is spread over processes, one image
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -24,22 +25,27 @@ import numpy as np
 import torch
 
 from calisketch import alignment, weights
-from calisketch.datasets.manifest import check_settings, intact, read_manifest, write_manifest
+from calisketch.datasets.manifest import read_manifest
+from calisketch.datasets.merge import merge
+from calisketch.datasets.plan import Plan, check_recorded, rank
+from calisketch.datasets.shard_run import Progress, ShardRun
+from calisketch.datasets.shards import Shard
 from calisketch.datasets.sources import ImageSource, Problem, find_images
-from calisketch.datasets.tracks import Item, Job, Result, make_tracks, source_sha256
+from calisketch.datasets.tracks import Item
 from calisketch.sketching.edges import CANNY_SIGMA
 
 __all__ = ["Item", "Progress", "Report", "prepare_items", "prepare_photos"]
 
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
-"""Shows the progress of an iterable of known length and passes its elements on, as `tqdm(iterable, total=total)`."""
-
-SAVE_EVERY = 5.0  # seconds between two manifests while a run goes on
+TAR_PHOTOS = 1000  # at 256 pixels about 150 MB
 
 
 @dataclass
 class Report:
-    """What a preparation did. `ok` is False if a file could not be read or matched."""
+    """What a preparation did. `ok` is False if a file could not be read or matched.
+
+    made, kept: photos of this shard, where there are several. splits: the photos of the whole folder; empty while it is
+    not `finished`, since shards are missing.
+    """
 
     out: Path
     made: int = 0
@@ -48,6 +54,7 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    finished: bool = True
 
     @property
     def ok(self) -> bool:
@@ -56,9 +63,8 @@ class Report:
 
     def __str__(self) -> str:
         splits = ", ".join(f"{count} {split}" for split, count in self.splits.items())
-        lines = [
-            f"{self.out}: {self.made} made, {self.kept} already there ({splits or 'nothing'}), {self.seconds:.1f} s"
-        ]
+        whole = splits or ("nothing" if self.finished else "one shard of several")
+        lines = [f"{self.out}: {self.made} made, {self.kept} already there ({whole}), {self.seconds:.1f} s"]
         lines += [f"warning: {warning}" for warning in self.warnings]
         if self.problems:
             lines.append(f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}:")
@@ -76,6 +82,10 @@ def prepare_photos(
     canny_sigma: float = CANNY_SIGMA,
     equalise: bool = True,
     validation_share: float = 0.1,
+    output: str = "folder",
+    tar_photos: int = TAR_PHOTOS,
+    shard: int | None = None,
+    shards: int = 1,
     workers: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -87,12 +97,18 @@ def prepare_photos(
     contour: "hed", or "none" to do without (for networks that are not calibrated on contours).
     canny_sigma: of Canny, in pixels at 256; in proportion at other sizes.
     validation_share: the share of photos for validation, chosen by a hash of the name, so that it stays the same when
-    photos are added. Photos under folders named train, val / validation or test keep that split.
-    workers: processes; 0: in this process; None: one per core. overwrite: make everything anew.
-    progress: see `Progress`.
+    photos are added; at least one, where two could be taken. Photos under folders named train, val / validation or test
+    keep that split.
+    output: "folder" for a file an image, or "tar" for WebDataset's tars with about `tar_photos` photos each.
+    shard, shards: make only part `shard` (from 0) of `shards`, while other processes or machines make the others. The
+    last to finish writes the manifest; the files are byte for byte those of one process.
+    workers: processes; 0: in this process; None: one per core, or with a shard this one. overwrite: make everything
+    anew. progress: see `Progress`; it is called for checking what is there, then for making the rest.
 
     Returns a Report. Raises SettingsDiffer if `out` was prepared with other settings, MissingWeights without HED's
-    file, FileNotFoundError or ValueError for a source that is not there or holds no image.
+    file, FileNotFoundError or ValueError for a source that is not there or holds no image, OSError if the disk is full
+    or `out` may not be written, RuntimeError if a worker process died. After all of these and after a kill the same
+    call goes on with what was made.
     """
     if not 0.0 <= validation_share < 1.0:
         raise ValueError(f"validation_share must be in [0, 1); got {validation_share}.")
@@ -107,14 +123,18 @@ def prepare_photos(
         )
     items = list(_named(images, problems))
     settings = {"kind": "photos", "size": size, "align": "eyes" if by_eyes else "centre"}
-    items = _with_splits(items, validation_share)
     return prepare_items(
-        items,
+        _with_splits(items, validation_share),
         settings,
         report,
         contour=contour,
         canny_sigma=canny_sigma,
         equalise=equalise,
+        output=output,
+        tar_photos=tar_photos,
+        shard=shard,
+        shards=shards,
+        needs_validation=validation_share > 0,
         workers=workers,
         overwrite=overwrite,
         progress=progress,
@@ -159,15 +179,9 @@ def _with_splits(items: Sequence[Item], share: float) -> list[Item]:
 
     named = {item.name: split for item in items if (split := split_of(item)) is not None}
     if "validation" not in named.values():
-        ranks = {
-            item.name: int(hashlib.sha256(item.name.encode()).hexdigest()[:8], 16) / 2**32
-            for item in items
-            if named.get(item.name, "train") == "train"
-        }
-        chosen = {name for name, rank in ranks.items() if rank < share}
-        if not chosen and share > 0 and len(ranks) > 1:
-            chosen = {min(ranks, key=lambda name: ranks[name])}
-        named.update(dict.fromkeys(chosen, "validation"))
+        for item in items:
+            if named.get(item.name, "train") == "train" and rank(item.name) < share:
+                named[item.name] = "validation"
     return [Item(item.name, named.get(item.name, "train"), item.photo, item.artist) for item in items]
 
 
@@ -179,65 +193,87 @@ def prepare_items(
     contour: str = "hed",
     canny_sigma: float = CANNY_SIGMA,
     equalise: bool = True,
+    output: str = "folder",
+    tar_photos: int = TAR_PHOTOS,
+    shard: int | None = None,
+    shards: int = 1,
     workers: int | None = None,
     overwrite: bool = False,
+    needs_validation: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Make each item's files and write the manifest; what cannot be taken is added to the report, the rest goes on.
 
-    settings: at least `size` and `align` ("eyes", "centre", or "rows": CUHK's). The arguments are as in
-    `prepare_photos`, whose errors it raises too.
+    settings: at least `size` and `align` ("eyes", "centre", or "rows": CUHK's). needs_validation: see `Plan`. The other
+    arguments are as in `prepare_photos`, whose errors it raises too.
     """
-    if contour not in ("hed", "none"):
-        raise ValueError(f'contour must be "hed" or "none"; got {contour!r}.')
-    if not isinstance(settings["size"], int) or settings["size"] < 16:
-        raise ValueError(f"size must be a whole number of pixels, at least 16; got {settings['size']!r}.")
+    _check_arguments(contour, settings["size"], output, tar_photos)
+    part = Shard(0, 1) if shard is None else Shard(shard, shards)
+    if shard is None:
+        Shard(0, shards)  # refuses impossible numbers
+    elif workers is None:
+        workers = 1  # the shards themselves are the processes
     started = time.monotonic()
     out = report.out
-    manifest = read_manifest(out)
-    recorded = manifest["settings"] if manifest and not overwrite else None
     settings = {**settings, "canny_sigma": float(canny_sigma), "contour": contour, "equalise": equalise}
+    if output == "tar":
+        settings["output"] = "tar"
     if contour == "hed":
-        settings["hed"] = _hed_fingerprint(recorded)
-    if recorded is not None:
-        check_settings(out, recorded, settings)
-    entries: dict[str, Any] = dict(manifest["entries"]) if manifest and not overwrite else {}
-
-    waiting = []
-    for item in items:
-        entry = entries.get(item.name)
-        if entry is not None and entry["source_sha256"] == source_sha256(item) and intact(out, entry):
-            entries[item.name] = {**entry, "split": item.split}
-            report.kept += 1
-        else:
-            waiting.append(item)
-    if waiting and contour == "hed":
-        weights.locate("hed")  # before any work, so that a missing file costs no time
-    out.mkdir(parents=True, exist_ok=True)
-    job = Job(out, settings)
-    saved = time.monotonic()
-    try:
-        results: Iterable[Result] = make_tracks(job, waiting, workers)
-        for result in progress(results, len(waiting)) if progress else results:
-            report.problems += result.problems
-            if result.entry is not None:
-                entries[result.name] = result.entry
-                report.made += 1
-            if time.monotonic() - saved > SAVE_EVERY:
-                write_manifest(out, settings, _versions(), entries)
-                saved = time.monotonic()
-    finally:
-        write_manifest(out, settings, _versions(), entries)
-    others = len(set(entries) - {item.name for item in items})
-    if others:
-        report.warnings.append(
-            f"{others} photos of earlier runs are not in this source and were kept; to drop them, "
-            "prepare again with overwrite=true."
-        )
-    for entry in entries.values():
-        report.splits[entry["split"]] = report.splits.get(entry["split"], 0) + 1
+        manifest = read_manifest(out) if not overwrite else None
+        settings["hed"] = _hed_fingerprint(manifest.settings if manifest is not None else None)
+    if not overwrite:
+        check_recorded(out, settings)
+    plan = Plan(
+        out=out,
+        items=sorted(items, key=lambda item: item.name),
+        settings=settings,
+        versions=_versions(),
+        tars=max(1, -(-len(items) // tar_photos)) if output == "tar" else 0,
+        shards=part.count,
+        overwrite=overwrite,
+        needs_validation=needs_validation,
+    )
+    # Before any work and before any folder is made, so that a missing file costs nothing.
+    run = ShardRun(plan, part, workers, progress, before_work=lambda: contour == "hed" and weights.locate("hed"))
+    with _clear_of_disk_errors(out):
+        run.run()
+        merged = merge(plan)
+    if part.number:  # what concerns the whole source is said once, by the first shard
+        report.problems, report.warnings = [], []
+    report.made, report.kept, report.splits, report.finished = run.made, run.kept, merged.splits, merged.finished
+    report.problems += sorted(run.problems, key=lambda problem: problem.file)
+    report.warnings += merged.warnings
     report.seconds = time.monotonic() - started
     return report
+
+
+def _check_arguments(contour: str, size: object, output: str, tar_photos: object) -> None:
+    if contour not in ("hed", "none"):
+        raise ValueError(f'contour must be "hed" or "none"; got {contour!r}.')
+    if not isinstance(size, int) or size < 16:
+        raise ValueError(f"size must be a whole number of pixels, at least 16; got {size!r}.")
+    if output not in ("folder", "tar"):
+        raise ValueError(f'output must be "folder" or "tar"; got {output!r}.')
+    if not isinstance(tar_photos, int) or tar_photos < 1:
+        raise ValueError(f"tar_photos must be a whole number, at least 1; got {tar_photos!r}.")
+
+
+@contextmanager
+def _clear_of_disk_errors(out: Path) -> Iterator[None]:
+    """A full disk, a folder that may not be written: what it is about, and that nothing is lost."""
+    again = "What was made is kept whole: run the same command again, it goes on from there."
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, f"the disk of {out} is full. Make room. {again}") from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise OSError(
+                error.errno,
+                f"{error.filename or out} may not be written ({error.strerror}). Allow it, or give "
+                f"another folder with out=... {again}",
+            ) from error
+        raise
 
 
 def _hed_fingerprint(recorded: Mapping[str, Any] | None) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from itertools import islice
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -30,12 +35,16 @@ __all__ = ["Item", "Job", "Result", "make_tracks", "source_sha256"]
 
 @dataclass(frozen=True)
 class Item:
-    """One photo to prepare, and the artist's drawing of it where there is one."""
+    """One photo to prepare, and the artist's drawing of it where there is one.
+
+    note: what is to be said of it if it is taken.
+    """
 
     name: str
     split: str
     photo: ImageSource
     artist: ImageSource | None = None
+    note: Problem | None = None
 
 
 def source_sha256(item: Item) -> str:
@@ -51,9 +60,15 @@ def source_sha256(item: Item) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker has to know: where to write, and the settings."""
+    """What a worker has to know: where to write, and the settings.
+
+    out: the prepared folder. below: the folder in it that gets the tracks, "" for itself. aside: where files lie while
+    they are written, on the same disk.
+    """
 
     out: Path
+    below: str
+    aside: Path
     settings: Mapping[str, Any]
 
 
@@ -67,29 +82,74 @@ class Result:
 
 
 def make_tracks(job: Job, items: Sequence[Item], workers: int | None) -> Iterator[Result]:
-    """Make the files of every item, in any order. workers: processes; 0 or 1: this one; None: one per core.
+    """Make the files of every item, in nearly their order. workers: processes; 0 or 1: this one; None: one per core.
 
-    Raises RuntimeError if a worker process dies.
+    Every process computes with one thread, so that the number of threads never changes a pixel, and only a few items
+    are handed out ahead. Raises RuntimeError if a worker process dies, OSError if the disk is full.
     """
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(workers, len(items))
-    if workers <= 1:
-        worker = Worker(job)
-        yield from (worker(item) for item in items)
+    if workers > 1:
+        yield from _spread(job, items, workers)
         return
+    worker = Worker(job)
+    for item in items:
+        with _one_thread():
+            result = worker(item)
+        yield result
+
+
+def _spread(job: Job, items: Sequence[Item], workers: int) -> Iterator[Result]:
     # Spawned, not forked: a fork of a process whose torch has started threads can hang.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(job,))
+    flying: dict[Future[Result], Item] = {}
+    waiting = iter(items)
     try:
-        for future in as_completed([pool.submit(_run, item) for item in items]):
-            yield future.result()
+        while True:
+            with _deaf_to_ctrl_c():  # which goes to all; a process that is started here is ended by this one
+                flying.update((pool.submit(_run, item), item) for item in islice(waiting, 3 * workers - len(flying)))
+            if not flying:
+                return
+            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                result = future.result()
+                del flying[future]
+                yield result
     except BrokenProcessPool as error:
+        # The pool starts them in order and has one more than workers at hand.
+        suspects = ", ".join(item.photo.shown for item in list(flying.values())[: workers + 1])
         raise RuntimeError(
-            "a worker process ended by itself, most likely for lack of memory. What was made is kept; run the same "
-            "command again, with fewer workers (workers=1)."
+            "a worker process ended by itself, most likely for lack of memory, at one of these photos: "
+            f"{suspects or 'none was handed out yet'}. What was made is kept; run the same command again, with fewer "
+            "workers (workers=1)."
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Keep SIGINT waiting; processes started meanwhile never get it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 _worker: Worker | None = None
@@ -98,7 +158,17 @@ _worker: Worker | None = None
 def _start(job: Job) -> None:
     global _worker
     torch.set_num_threads(1)  # the processes share the cores
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = Worker(job)
+
+
+def _end_with_parent() -> None:
+    """A worker waits for work on a pipe that it holds open itself: it would not notice that its parent was killed."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _run(item: Item) -> Result:
@@ -114,7 +184,7 @@ class Worker:
         self.size: int = job.settings["size"]
         self.network: HED | None = None
         for track in ("photo", "detail", "contour", "artist"):
-            (job.out / track).mkdir(parents=True, exist_ok=True)
+            (job.out / job.below / track).mkdir(parents=True, exist_ok=True)
 
     def __call__(self, item: Item) -> Result:
         problems: list[Problem] = []
@@ -126,8 +196,8 @@ class Worker:
         for track, image in tracks.items():
             stream = io.BytesIO()
             Image.fromarray(image).save(stream, "PNG")
-            path = f"{track}/{item.name}.png"
-            write_aside(self.job.out / path, stream.getvalue())
+            path = f"{self.job.below}{track}/{item.name}.png"
+            write_aside(self.job.out / path, stream.getvalue(), aside=self.job.aside)
             files[track] = {"path": path, "sha256": hashlib.sha256(stream.getvalue()).hexdigest()}
         # A drawing that could not be taken leaves no source hash, so that the next run tries it again.
         source = source_sha256(item) if not problems else ""

@@ -28,7 +28,7 @@ class EncoderDecoder(nn.Module):
         head: "sigmoid" (SCN) or "tanh" (ISN, (tanh + 1) / 2).
 
     Raises:
-        ValueError: a count below 1 or an unknown head; in ``forward`` a side that does not fit.
+        ValueError: a count below 1, skips that is no bool, or an unknown head; in ``forward`` a side that does not fit.
     """
 
     divisor = 4
@@ -50,6 +50,8 @@ class EncoderDecoder(nn.Module):
                 "in_channels, out_channels, width, blocks and dilation must be at least 1; got "
                 f"{in_channels}, {out_channels}, {width}, {blocks}, {dilation}."
             )
+        if not isinstance(skips, bool):  # "no" would be as true as "yes"
+            raise ValueError(f"skips must be True or False; got {skips!r}.")
         self.config: dict[str, Any] = {
             "in_channels": in_channels,
             "out_channels": out_channels,

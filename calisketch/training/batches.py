@@ -1,7 +1,8 @@
-"""Which samples a step sees, and how they become a batch: a function of (seed, step), so resuming needs no more."""
+"""Which samples a step sees, and how they become a batch: a function of (seed, images seen) alone."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -52,9 +53,10 @@ class SampleOrder:
 
 
 class TrainingBatches:
-    """The batches of a stage from any step on: per step a list of ``accumulate`` micro-batches on the device.
+    """The batches of a stage from any place on: per step a list of ``accumulate`` micro-batches on the device.
 
-    With several processes each takes its own part of every step's samples.
+    With several processes each takes its own part of every step's samples. The place is counted in images, so that a
+    run that goes on with other batches, or in another number of processes, leaves no sample out and sees none twice.
     """
 
     def __init__(
@@ -83,15 +85,17 @@ class TrainingBatches:
         self.processes = processes
         self.images_per_step = batch_size * accumulate * processes
 
-    def from_step(self, step: int) -> Iterator[list[Batch]]:
-        """Endless: the micro-batches of step ``step``, then of the next."""
-        plan = _Plan(self, step)
+    def after(self, images: int) -> Iterator[list[Batch]]:
+        """Endless: the micro-batches of the step that follows on ``images`` seen in the stage, then of the next."""
+        plan = _Plan(self, images)
         loader = DataLoader(
             self.dataset,
             batch_sampler=plan,
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # its own: making an iterator would otherwise advance the global generator
+            # Its own: making an iterator would otherwise advance the global generator.
+            generator=torch.Generator().manual_seed((self.seed * 1_000_003 + images) * 65_537 + self.rank),
+            worker_init_fn=leave_signals_to_the_main_process,
         )
         epochs = plan.epochs()
         micro: list[Batch] = []
@@ -119,19 +123,19 @@ class TrainingBatches:
 class _Plan:
     """The batch sampler: lists of sample numbers, one list a micro-batch."""
 
-    def __init__(self, batches: TrainingBatches, step: int) -> None:
+    def __init__(self, batches: TrainingBatches, images: int) -> None:
         self.batches = batches
-        self.step = step
+        self.images = images
 
     def _keys(self) -> Iterator[list[tuple[int, int]]]:
         batches = self.batches
         order = SampleOrder(len(batches.dataset), batches.seed)  # type: ignore[arg-type]
-        step = self.step
+        first = self.images
         while True:
             for micro in range(batches.accumulate):
                 place = micro * batches.processes + batches.rank
-                yield order.slice(step * batches.images_per_step + place * batches.batch_size, batches.batch_size)
-            step += 1
+                yield order.slice(first + place * batches.batch_size, batches.batch_size)
+            first += batches.images_per_step
 
     def __iter__(self) -> Iterator[list[int]]:
         return ([sample for _, sample in keys] for keys in self._keys())
@@ -139,6 +143,15 @@ class _Plan:
     def epochs(self) -> Iterator[list[int]]:
         """The epoch of every sample of every micro-batch, in step with the sampler."""
         return ([epoch for epoch, _ in keys] for keys in self._keys())
+
+
+def leave_signals_to_the_main_process(worker: int) -> None:
+    """For a data-loading process: a Ctrl-C reaches every process of the terminal, and torchrun and batch systems signal
+    all of them too; the main one has a step to finish, needs its samples for that, and then ends its loaders itself.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def validation_batches(

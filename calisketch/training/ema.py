@@ -33,13 +33,21 @@ class Ema:
         self.average = {name: value.detach().clone() for name, value in module.state_dict().items()}
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Moves the average one step towards the module's present weights."""
+    def update(self, skipped: Tensor | None = None) -> None:
+        """Moves the average one step towards the module's present weights.
+
+        skipped: () on the device: where it is not 0, the weights were not updated, and the average stays as it is; the
+            warm-up counts the step all the same, since the count is kept on the host.
+        """
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.decay else 0.0
         self.updates += 1
         current = self.module.state_dict()
         floating = [name for name, value in self.average.items() if value.is_floating_point()]
         averages, weights = [self.average[name] for name in floating], [current[name] for name in floating]
+        if skipped is not None:
+            weights = [
+                torch.where(skipped > 0, average, weight) for average, weight in zip(averages, weights, strict=True)
+            ]
         torch._foreach_lerp_(averages, weights, 1 - decay)
         for name, value in self.average.items():
             if not value.is_floating_point():

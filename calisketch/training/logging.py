@@ -33,14 +33,29 @@ class MetricsFile:
         if path.exists():
             kept = [line for line in path.read_text().splitlines() if _is_upto(line, total)]
             aside = path.with_name(f".{path.name}.writing")
-            aside.write_text("".join(f"{line}\n" for line in kept))
-            os.replace(aside, path)
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+            try:
+                aside.write_text("".join(f"{line}\n" for line in kept))
+                os.replace(aside, path)
+            finally:
+                aside.unlink(missing_ok=True)
+        self.path = path
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close(); a line is written at once or not
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Adds one line; numbers that are not finite become null."""
-        self._file.write(json.dumps(_finite(record)) + "\n")
-        self._file.flush()
+        """Adds one line; numbers that are not finite become null.
+
+        Raises:
+            OSError: a full disk, say; what part of the line came through is taken out when the run is resumed.
+        """
+        line = memoryview((json.dumps(_finite(record)) + "\n").encode())
+        try:
+            while line:  # a disk that is almost full takes a part, and only then fails
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            raise OSError(
+                f"{self.path} cannot be written: {error}. The last checkpoint is intact: mend that, and run the same "
+                "command again."
+            ) from error
 
     def close(self) -> None:
         """Closes the file."""
@@ -68,10 +83,13 @@ class Terminal:
         """One line of text."""
         if self.quiet:
             return
-        if self._bar is not None:
-            self._bar.write(message, file=self.stream)
-        else:
-            print(message, file=self.stream, flush=True)
+        try:
+            if self._bar is not None:
+                self._bar.write(message, file=self.stream)
+            else:
+                print(message, file=self.stream, flush=True)
+        except OSError:  # the terminal was closed, which is no reason to lose a run: metrics.jsonl goes on
+            self.quiet, self._bar = True, None
 
     def begin(self, stage: str, steps: int, done: int) -> None:
         """A stage of ``steps`` steps starts, or goes on after ``done`` of them."""
@@ -81,8 +99,11 @@ class Terminal:
 
     def advance(self) -> None:
         """One step is done."""
-        if self._bar is not None:
-            self._bar.update()
+        try:
+            if self._bar is not None:
+                self._bar.update()
+        except OSError:
+            self.quiet, self._bar = True, None
 
     def show(self, step: int, record: Mapping[str, Any]) -> None:
         """The figures of a logged step."""
@@ -281,6 +302,8 @@ def _has_key() -> bool:
 
 def _identity(run_dir: Path) -> str:
     path = run_dir / "wandb-id"
-    if not path.exists():
-        path.write_text(uuid.uuid4().hex[:12])
-    return path.read_text().strip()
+    known = path.read_text().strip() if path.exists() else ""
+    if not known:  # also after a kill between making the file and filling it
+        known = uuid.uuid4().hex[:12]
+        path.write_text(known)
+    return known

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+
+from .processes import started_by_torchrun
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -31,7 +34,7 @@ class Settings:
         preview_samples: rows of the picture grid.
         workers: processes that load data; 0 is right for data in memory.
         accelerator: as Lightning Fabric's: "auto", "cpu", "cuda" ...
-        devices: processes, one a device.
+        devices: processes on this machine, one a device; None: as many as torchrun has started, else 1.
         keep: how many checkpoints stay.
 
     Raises:
@@ -52,7 +55,7 @@ class Settings:
     preview_samples: int = 6
     workers: int = 0
     accelerator: str = "auto"
-    devices: int = 1
+    devices: int | None = None
     keep: int = 2
 
     def __post_init__(self) -> None:
@@ -64,7 +67,9 @@ class Settings:
             value = getattr(self, field.name)
             whole = isinstance(value, int) and not isinstance(value, bool)
             least = 0 if field.name in ("seed", "workers") else 1
-            if field.type == "int" and not (whole and value >= least):
+            if field.type == "int | None" and value is None:
+                continue
+            if field.type in ("int", "int | None") and not (whole and value >= least):
                 raise ValueError(f"{field.name} must be a whole number, at least {least}; got {value!r}.")
             if field.type == "bool" and not isinstance(value, bool):
                 raise ValueError(f"{field.name} must be true or false; got {value!r}.")
@@ -74,19 +79,32 @@ class Settings:
             or not 0 <= self.ema_decay < 1
         ):
             raise ValueError(f"ema_decay must lie in [0, 1); got {self.ema_decay!r}. 0 switches the average off.")
+        self._settle_devices()
+
+    def _settle_devices(self) -> None:
+        started = started_by_torchrun()
+        devices = (started.local if started else 1) if self.devices is None else self.devices
+        if started and devices != started.local:
+            raise ValueError(
+                f"devices must be {started.local}, the number of processes that torchrun started on this machine; got "
+                f"{devices}. Leave devices out, or change torchrun's --nproc-per-node."
+            )
         on_gpu = self.accelerator != "cpu" and torch.cuda.is_available()
         there = torch.cuda.device_count() if on_gpu else max(2, os.cpu_count() or 1)
-        if self.devices > there:  # every one is a process, so a slip of the finger would fill the memory
+        if devices > there:  # every one is a process, so a slip of the finger would fill the memory
             what = "graphics processors" if on_gpu else "processor cores"
-            raise ValueError(f"devices must be at most {there}, the number of {what} here; got {self.devices}.")
+            raise ValueError(f"devices must be at most {there}, the number of {what} here; got {devices}.")
+        object.__setattr__(self, "devices", devices)
 
 
 def check_stages(only: Sequence[str] | None, names: Sequence[str]) -> None:
     """Checks a choice of stages.
 
     Raises:
-        ValueError: a stage that there is not, or none at all.
+        ValueError: a stage that there is not, or none at all; or a name that no checkpoint could be found again by.
     """
+    if odd := [name for name in names if not re.fullmatch(r"[a-z0-9_]{1,64}", name)]:
+        raise ValueError(f"a stage's name stands in its checkpoints' and must be of a-z, 0-9 and _; got {odd}.")
     if only is None:
         return
     unknown = isinstance(only, str) or not only or any(name not in names for name in only)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import signal
 import time
 import warnings
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 from torch.utils.data import Dataset, Subset
 
@@ -17,13 +18,11 @@ from .checkpoint import save_checkpoint
 from .ema import Ema
 from .interruption import Interrupted, StopSignals
 from .logging import Logs
+from .processes import agree, average, seed_step
 from .settings import Settings
 from .state import RunState
-from .step import AdversarialStep, StepReport, check_finite
+from .step import AdversarialStep, NonFiniteLoss, StepReport
 from .validation import plateau_figure, preview_grid, save_picture
-
-LOW_DISCRIMINATOR_LOSS = 1e-2
-LOW_FOR_STEPS = 200
 
 
 class StageBatches:
@@ -107,7 +106,6 @@ class StageRun:
         state.begin(stage)
         self.step = AdversarialStep(fabric, stage, state.scaler)
         state.adopt(self.step)
-        self.low_steps: dict[str, int] = {}  # steps in a row, by discriminator
         self.logged_step, self.logged_time = state.step, time.monotonic()
 
     def run(self) -> None:
@@ -121,12 +119,13 @@ class StageRun:
         self.logs.terminal.begin(stage.name, stage.schedule.iterations, state.step)
         for module in (*stage.generators.values(), *stage.discriminators.values()):
             module.train()
-        batches = self.batches.train.from_step(state.step)
+        batches = self.batches.train.after(state.images)
         over = state.step >= stage.schedule.iterations
         waiting: tuple[StepReport, int] | None = None
         while not over:
+            seed_step(self.fabric, settings.seed, state.total)
             report = self.step(next(batches))
-            state.advance(stage)
+            state.advance(stage, report.skipped, self.batches.train.images_per_step)
             over = state.step >= stage.schedule.iterations
             logged = over or state.step == 1 or self._due(settings.log_every)
             validated = over or self._due(settings.validate_every)
@@ -143,16 +142,19 @@ class StageRun:
             if logged:
                 self.log(report)
             self.logs.terminal.advance()
+            better = False
             if validated and self.batches.validation:
-                over = self.validate() or over
+                better, reached = self.validate()
+                over = over or reached
             if pictured or over:
                 self.picture()
             if stopped and not over:
-                self._end_early()
-            if saved and not over:
-                self.save()
+                self._end_early(best=better)
+            if better or (saved and not over):
+                self.save(best=better)
         self.logs.terminal.end()
-        self.logs.terminal.say(f"stage {stage.name} is done after {state.step} steps.")
+        skips = state.watch.summary()
+        self.logs.terminal.say(f"stage {stage.name} is done after {state.step} steps{f'; {skips}' if skips else ''}.")
 
     def finish(self) -> None:
         """Marks the stage as completed, and saves that."""
@@ -160,42 +162,44 @@ class StageRun:
         self.save()
 
     def examine(self, report: StepReport, step: int) -> None:
-        """Stops on terms that are not finite, and warns of a discriminator that has won."""
-        figures = report.read()
-        check_finite(figures, self.stage.name, step, scaled=self.state.scaler is not None)
-        losses: dict[str, float] = {}
-        for name, loss in figures["discriminator"].items():
-            network = name.rpartition("/")[0]
-            losses[network] = losses.get(network, 0.0) + loss
-        for network, loss in losses.items():
-            self.low_steps[network] = self.low_steps.get(network, 0) + 1 if loss < LOW_DISCRIMINATOR_LOSS else 0
-            whose = f"stage {self.stage.name}: the loss of discriminator {network}".rstrip()
-            if self.low_steps[network] == LOW_FOR_STEPS and whose not in self.state.warned:
-                self.state.warned.append(whose)
-                warnings.warn(
-                    f"{whose} has been under {LOW_DISCRIMINATOR_LOSS} for {LOW_FOR_STEPS} steps: it tells real from "
-                    "fake at once, and the generator learns little from it. A lower discriminator_ratio, PatchGAN70 or "
-                    "more photos help.",
-                    stacklevel=2,
-                )
+        """Stops on terms that are not finite; writes and says what the watch finds."""
+        for message in self.state.watch.see(report.read(), self.stage.name, step):
+            total = self.state.total - (self.state.step - step)
+            record = {"kind": "warning", "stage": self.stage.name, "step": step, "total": total, "message": message}
+            self.logs.write(record, total)
+            if self.fabric.is_global_zero:
+                warnings.warn(message, stacklevel=2)
 
     def log(self, report: StepReport) -> None:
         """Writes a step's figures."""
         now = time.monotonic()
         images = (self.state.step - self.logged_step) * self.batches.train.images_per_step
         with self.fabric.autocast():
-            scores = {name: float(value) for name, value in self.stage.scores(report.generated).items()}
-        record = self._record("train") | report.read()
+            scores = average(self.fabric, self.stage.scores(report.generated))
+        figures = report.read()
+        scaler = figures.pop("scaler", None)
+        record = self._record("train") | figures
+        if scaler is not None:
+            record |= {"skipped_steps": dict(self.state.watch.skipped), "loss_scale": scaler["scale"]}
         record |= {"scores": scores, "images_per_second": images / max(now - self.logged_time, 1e-9)}
         self.logs.write(record, self.state.total)
         self.logs.terminal.show(self.state.step, record)
         self.logged_step, self.logged_time = self.state.step, time.monotonic()
 
-    def validate(self) -> bool:
-        """The plateau figure over the validation samples; True if the stage ends on it."""
+    def validate(self) -> tuple[bool, bool]:
+        """The plateau figure over the validation samples: whether it is the best so far, and whether the stage ends.
+
+        Raises:
+            NonFiniteLoss: it is no finite number, so that neither a best state nor a plateau could be told.
+        """
         start = time.monotonic()
         figure = plateau_figure(self.fabric, self.stage, self.batches.validation, self._averages())
         plateau, patience = self.state.plateau, self.stage.schedule.patience
+        if not math.isfinite(figure):
+            raise NonFiniteLoss(
+                f"stage {self.stage.name}, step {self.state.step}: the validation figure is {figure}. The last "
+                "checkpoint is from before. Look at the validation photos, or try precision=32-true."
+            )
         plateau.update(figure)
         record = self._record("validation") | {"figure": figure, "best": plateau.best, "since": plateau.since}
         self.logs.write(record, self.state.total)
@@ -206,7 +210,7 @@ class StageRun:
         reached = plateau.reached(patience)
         if reached:
             self.logs.terminal.say(f"stage {self.stage.name}: no better for {patience} evaluations, so it ends.")
-        return reached
+        return plateau.since == 0, reached
 
     def picture(self) -> None:
         """Writes the grid of pictures."""
@@ -218,17 +222,17 @@ class StageRun:
         self.logs.picture(f"preview/{self.stage.name}", picture, self.state.total)
         self._leave_out(start)
 
-    def save(self) -> Path:
-        """Writes a checkpoint, on the first process."""
+    def save(self, *, best: bool = False) -> Path:
+        """Writes a checkpoint, on the first process; the best one of the stage stays under a name of its own."""
         start = time.monotonic()
         folder = self.run_dir / "checkpoints"
         if self.fabric.is_global_zero:
-            save_checkpoint(self.state.state_dict(self.step), folder, keep=self.settings.keep)
+            save_checkpoint(self.state.state_dict(self.step), folder, keep=self.settings.keep, best=best)
         self._leave_out(start)
         return folder
 
-    def _end_early(self) -> None:
-        folder = self.save()
+    def _end_early(self, *, best: bool) -> None:
+        folder = self.save(best=best)
         raise Interrupted(
             f"stopped by {self.stop.received or 'a signal'} after step {self.state.step} of stage {self.stage.name}; "
             f"saved in {folder}. The same command goes on from there.",
@@ -239,13 +243,17 @@ class StageRun:
         return self.state.step % every == 0
 
     def _stopped(self) -> bool:
-        """Whether a process was told to stop; several agree on it now and then, since asking costs them a wait."""
-        if self.fabric.world_size == 1:
-            return self.stop.received is not None
-        if not self._due(10):
-            return False
-        flag = torch.tensor(float(self.stop.received is not None), device=self.fabric.device)
-        return bool(self.fabric.all_reduce(flag, reduce_op="sum"))
+        """Whether a process was told to stop.
+
+        Several agree on it: on a CPU after every step, on GPUs now and then, since asking makes them wait for the step.
+        """
+        if self.fabric.world_size > 1:
+            if self.fabric.device.type != "cpu" and not self._due(10):
+                return False
+            number = agree(self.fabric, self.stop.number if self.stop.received else 0)
+            if number and not self.stop.received:
+                self.stop.received, self.stop.number = signal.Signals(number).name, number
+        return self.stop.received is not None
 
     def _averages(self) -> dict[str, Ema]:
         return {name: self.state.averages[name] for name in self.stage.generators}

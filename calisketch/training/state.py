@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..stage import Stage
 from .checkpoint import CheckpointError, find_checkpoint, load_checkpoint, random_state, restore_random_state
 from .ema import Ema
+from .settings import changed_settings
 from .step import AdversarialStep
 from .validation import Plateau
+from .watch import Watch
 
 InitFrom = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
 
@@ -51,9 +53,12 @@ class RunState:
         self.stage = names[0]
         self.step = 0  # steps done of the present stage
         self.total = 0  # steps done of the whole run
+        self.images = 0  # samples seen in the present stage, by all processes
         self.completed: list[str] = []
+        self.lengths: dict[str, int] = {}  # steps that each completed stage took
+        self.data: dict[str, int] = {}  # how many training and validation samples there are
         self.trained: list[str] = []
-        self.warned: list[str] = []  # discriminators, with their stage, that a warning was given of
+        self.watch = Watch()
         self.plateau = Plateau()
         self._optimizers: dict[str, Any] | None = None
 
@@ -65,7 +70,8 @@ class RunState:
         """Turns to a stage: counters and plateau start anew, unless it is the one that was restored."""
         if self._optimizers is not None and self.stage == stage.name:
             return
-        self.stage, self.step, self.plateau, self._optimizers = stage.name, 0, Plateau(), None
+        self.stage, self.step, self.images, self.plateau, self._optimizers = stage.name, 0, 0, Plateau(), None
+        self.watch.begin()
 
     def adopt(self, step: AdversarialStep) -> None:
         """Gives the restored optimizer states, if there are any, to the present stage's optimizers."""
@@ -73,17 +79,19 @@ class RunState:
             step.load_state_dict(self._optimizers)
             self._optimizers = None
 
-    def advance(self, stage: Stage) -> None:
-        """One step of the stage is done."""
+    def advance(self, stage: Stage, skipped: Tensor | None, images: int) -> None:
+        """A step on so many samples is done; ``skipped``, () on the device, is not 0 if it spared the generators."""
+        self.images += images
         self.step += 1
         self.total += 1
         self.trained += [name for name in stage.generators if name not in self.trained]
         for name in stage.generators:
-            self.averages[name].update()
+            self.averages[name].update(skipped)
 
     def complete(self) -> None:
         """The present stage is over."""
         self.completed.append(self.stage)
+        self.lengths[self.stage] = self.step
 
     def state_dict(self, step: AdversarialStep | None) -> dict[str, Any]:
         """Tensors and plain containers only."""
@@ -91,7 +99,11 @@ class RunState:
             "stage": self.stage,
             "step": self.step,
             "total": self.total,
+            "images": self.images,
             "completed": list(self.completed),
+            "lengths": dict(self.lengths),
+            "data": dict(self.data),
+            "watch": self.watch.state_dict(),
             "trained": list(self.trained),
             "plateau": {"best": self.plateau.best, "since": self.plateau.since},
             "generators": {name: module.state_dict() for name, module in self.generators.items()},
@@ -101,7 +113,20 @@ class RunState:
             "scaler": self.scaler.state_dict() if self.scaler is not None else {},
             "random": random_state(),
             "config": self.config,
+            "versions": versions(),
         }
+
+    def bytes_needed(self) -> int:
+        """About how many bytes a checkpoint takes: every network, the averages, and Adam's two moments of each."""
+        generators, discriminators = (
+            sum(
+                tensor.numel() * tensor.element_size()
+                for module in group.values()
+                for tensor in module.state_dict().values()
+            )
+            for group in (self.generators, self.discriminators)
+        )
+        return 4 * generators + 3 * discriminators
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes up a checkpoint of this run.
@@ -113,9 +138,18 @@ class RunState:
             if name not in state["generators"] and name not in state["discriminators"]:
                 raise CheckpointError(f"the checkpoint has no network {name!r}: it is of another system.")
         for name in self.generators:
-            self._take(name, state, "the run's checkpoint")
+            try:
+                self._take(name, state, "the run's checkpoint")
+            except CheckpointError as error:
+                changed = changed_settings(state["config"], self.config)
+                raise CheckpointError(
+                    "\n".join([str(error), *(f"  changed since: {line}" for line in changed)])
+                ) from error
         self.stage, self.step, self.total = state["stage"], state["step"], state["total"]
+        self.images = state["images"]
         self.completed, self.trained = list(state["completed"]), list(state["trained"])
+        self.lengths = dict(state["lengths"])
+        self.watch.load_state_dict(state["watch"])
         self.plateau = Plateau(**state["plateau"])
         finished = self.stage in self.completed
         self._optimizers = None if finished else state["optimizers"]
@@ -169,6 +203,26 @@ class RunState:
                 f"network {name!r} of {source} does not fit the one configured here: {error}\nUse the configuration "
                 "of that run, or another run_dir."
             ) from error
+
+
+def differences(state: Mapping[str, Any], now: RunState) -> list[str]:
+    """What is not as it was when a checkpoint was written, as lines ``key: before -> now``."""
+    before = {"version": state["versions"], "photos": state["data"]}
+    lines = changed_settings(before, {"version": versions(), "photos": now.data})
+    return changed_settings(state["config"], now.config) + lines
+
+
+def versions() -> dict[str, str]:
+    """What the numbers depend on besides the settings."""
+    return {"torch": torch.__version__, "calisketch": _own_version()}
+
+
+def _own_version() -> str:
+    from .. import (
+        __version__,
+    )  # here: the package imports the pipeline first, and this module may be reached on that way
+
+    return __version__
 
 
 def _union(groups: Sequence[Mapping[str, nn.Module]]) -> dict[str, nn.Module]:

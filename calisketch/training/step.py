@@ -25,14 +25,17 @@ class StepReport:
 
     Attributes:
         names: (group, name) of each value; groups are discriminator, generator (loss terms, weighted) and
-            gradient_norm (per network).
+            gradient_norm (per network), and under 16-mixed scaler (``scale``, and for generator and discriminator 1
+            where the update was skipped, else 0).
         values: (len(names),) float32.
         generated: the last micro-batch with the generators' outputs, detached.
+        skipped: () on the device, 1 if the generators' update was skipped; None without a scaler.
     """
 
     names: list[tuple[str, str]]
     values: Tensor
     generated: Batch
+    skipped: Tensor | None = None
 
     def __post_init__(self) -> None:
         self._copied: torch.cuda.Event | None = None
@@ -48,7 +51,7 @@ class StepReport:
             self._copied.synchronize()
         result: dict[str, dict[str, float]] = {"discriminator": {}, "generator": {}, "gradient_norm": {}}
         for (group, name), value in zip(self.names, self.values.tolist(), strict=True):
-            result[group][name] = value
+            result.setdefault(group, {})[name] = value
         return result
 
 
@@ -57,12 +60,13 @@ class AdversarialStep:
 
     A loss or gradient that is not finite must not reach the weights, and waiting for the device in every step to
     find out would cost more than the check: Adam's kernels take a flag, on the device, that makes their update a
-    no-op. The flag stays up until the caller, reading the report, stops the run.
+    no-op. The flag stays up until the caller, reading the report, stops the run. Under 16-mixed a gradient that
+    overflows is no fault: the flag goes up for that update alone, and the scale is lowered.
 
     Args:
         fabric: launched; gives precision, backward and reduction.
         stage: the stage that is trained.
-        scaler: the gradient scaler of 16-mixed; it skips steps whose gradients overflow.
+        scaler: the gradient scaler of 16-mixed.
     """
 
     def __init__(self, fabric: Fabric, stage: Stage, scaler: torch.amp.GradScaler | None = None) -> None:
@@ -85,10 +89,10 @@ class AdversarialStep:
         last = self._step_generators(batches, generated, figures)
         if self.scaler is not None:
             self.scaler.update()
+            figures["scaler", "scale"] = self.scaler.scale(torch.ones_like(self.broken))
         values = torch.stack([value.detach().float() for value in figures.values()])
-        if self.fabric.world_size > 1:
-            values = self.fabric.all_reduce(values, reduce_op="mean")
-        return StepReport(list(figures), values, {name: value.detach() for name, value in last.items()})
+        generated_last = {name: value.detach() for name, value in last.items()}
+        return StepReport(list(figures), values, generated_last, figures.get(("scaler", "generator")))
 
     def _step_discriminators(
         self, optimizer: torch.optim.Adam, batches: Sequence[Batch], figures: dict[tuple[str, str], Tensor]
@@ -137,20 +141,26 @@ class AdversarialStep:
         terms: Mapping[str, Tensor],
         figures: dict[tuple[str, str], Tensor],
     ) -> None:
-        """Averages the gradients over the processes and steps, unless something is not finite; notes the figures."""
-        self._average_gradients(networks)
-        norms = {name: self._gradient_norm(module) for name, module in networks.items()}
-        scale = 1.0
+        """Averages gradients and terms over the processes and steps, unless something is not finite; notes the figures.
+
+        The average comes first: one process's overflow or broken term is then everyone's, and all skip the same step.
+        """
+        terms = self._average(networks, terms)
         if self.scaler is not None:
-            scale = self.scaler.get_scale()
-            self.scaler.step(optimizer)
+            self.scaler.unscale_(optimizer)  # and notes an overflow for its own update
+        norms = {name: self._gradient_norm(module) for name, module in networks.items()}
+        bad_term, bad_gradient = _not_finite(terms), _not_finite(norms)
+        if self.scaler is None:
+            self.broken = torch.maximum(self.broken, torch.maximum(bad_term, bad_gradient))
+            found = self.broken
         else:
-            finite = torch.isfinite(torch.stack([*terms.values(), *norms.values()])).all()
-            self.broken = torch.maximum(self.broken, (~finite).float())
-            optimizer.found_inf = self.broken  # type: ignore[attr-defined]
-            optimizer.step()
+            self.broken = torch.maximum(self.broken, bad_term)
+            found = torch.maximum(self.broken, bad_gradient)
+            figures["scaler", role] = found
+        optimizer.found_inf = found  # type: ignore[attr-defined]
+        optimizer.step()
         figures |= {(role, name): term for name, term in terms.items()}
-        figures |= {("gradient_norm", f"{name}/{role}"): norm / scale for name, norm in norms.items()}
+        figures |= {("gradient_norm", f"{name}/{role}"): norm for name, norm in norms.items()}
 
     def _gradient_norm(self, module: nn.Module) -> Tensor:
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
@@ -158,14 +168,18 @@ class AdversarialStep:
             return torch.zeros_like(self.broken)
         return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 
-    def _average_gradients(self, networks: Mapping[str, nn.Module]) -> None:
+    def _average(self, networks: Mapping[str, nn.Module], terms: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Over the processes, in one exchange: the gradients in place, and the terms."""
         if self.fabric.world_size == 1:
-            return
+            return terms
         gradients = [p.grad for module in networks.values() for p in module.parameters() if p.grad is not None]
-        flat = self.fabric.all_reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduce_op="mean")
-        pieces = flat.split([gradient.numel() for gradient in gradients])
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), torch.stack(list(terms.values()))])
+        *pieces, averages = self.fabric.all_reduce(flat, reduce_op="mean").split(
+            [*(gradient.numel() for gradient in gradients), len(terms)]
+        )
         for gradient, piece in zip(gradients, pieces, strict=True):
             gradient.copy_(piece.view_as(gradient))
+        return dict(zip(terms, averages, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizers' states."""
@@ -183,6 +197,7 @@ class AdversarialStep:
                 optimizer.load_state_dict(kept)
                 for group, own in zip(optimizer.param_groups, settings, strict=True):
                     group.update(own)
+                _lay_out_as_parameters(optimizer)
 
 
 def check_finite(report: Mapping[str, Mapping[str, float]], stage: str, step: int, *, scaled: bool = False) -> None:
@@ -217,6 +232,19 @@ def _adam(networks: Mapping[str, nn.Module], rate: float, betas: tuple[float, fl
         for module in networks.values()
     ]
     return torch.optim.Adam(groups, lr=rate, betas=betas, fused=True)
+
+
+def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Moments in their parameters' memory format (channels_last, say): Adam's fused kernel reads both as they lie."""
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if value.shape == parameter.shape and value.stride() != parameter.stride():
+                moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def _not_finite(values: Mapping[str, Tensor]) -> Tensor:
+    """() float on the device: 1 if any of the scalars is not finite, else 0."""
+    return (~torch.isfinite(torch.stack(list(values.values()))).all()).float()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -58,11 +59,14 @@ def plateau_figure(fabric: Fabric, stage: Stage, batches: list[Batch], averages:
     """The stage's plateau figure over all validation samples, in averaged weights; lower is better."""
     total, count = 0.0, 0
     with averaged(averages):
-        for batch in batches:
+        for batch in batches[fabric.global_rank :: fabric.world_size]:
             with fabric.autocast():
                 figure = float(stage.plateau_figure(batch))
             total += figure * len(batch["photo"])
             count += len(batch["photo"])
+    if fabric.world_size > 1:  # each has judged its part, and all have to come to the same decision
+        sums = torch.tensor([total, count], dtype=torch.float64, device=fabric.device)
+        total, count = fabric.all_reduce(sums, reduce_op="sum").tolist()
     return total / count
 
 
@@ -88,9 +92,18 @@ def compose_grid(columns: Mapping[str, Tensor]) -> Image.Image:
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Writes a PNG, making its folder."""
+    """Writes a PNG aside and renames it, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
+    aside = path.with_name(f".{path.name}.writing")
+    try:
+        picture.save(aside, "PNG")
+        os.replace(aside, path)
+    except OSError as error:
+        raise OSError(
+            f"the picture {path} cannot be written: {error}. Mend that, and run the command again."
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _to_rgb(name: str, images: Tensor) -> Any:

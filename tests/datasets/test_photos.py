@@ -95,7 +95,7 @@ def test_missing_damaged_and_changed_files_are_named(prepared: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [("{", "cannot be read as JSON"), ("[]", "no manifest"), ('{"format": "other"}', "no manifest"),
-     ('{"format": "calisketch-photos", "format_version": 99}', "format version 99, expected at most 1"),
+     ('{"format": "calisketch-photos", "format_version": 99}', "format version 99, expected at most 2"),
      ('{"format": "calisketch-photos", "format_version": 1}', "lacks its entries")],
 )  # fmt: skip
 def test_damaged_and_newer_manifests_are_refused(prepared: Path, text: str, message: str) -> None:

@@ -45,11 +45,11 @@ def test_every_mode_becomes_the_same_rgb(mode: str) -> None:
 
 
 def test_transparency_lies_on_white() -> None:
-    layer = np.zeros((4, 4, 4), np.uint8)
-    layer[:, 2:, 3] = 255
+    layer = np.zeros((16, 16, 4), np.uint8)
+    layer[:, 8:, 3] = 255
     rgb = decode_rgb(_bytes(Image.fromarray(layer)))
-    assert (rgb[:, :2] == 255).all()
-    assert (rgb[:, 2:] == 0).all()
+    assert (rgb[:, :8] == 255).all()
+    assert (rgb[:, 8:] == 0).all()
 
 
 def test_exif_rotation_is_applied() -> None:

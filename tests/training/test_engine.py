@@ -13,7 +13,7 @@ from toy_stages import Photos, ToyStage, discriminator, draw, generator, stages
 
 from calisketch.stage import Batch, Schedule, Stage
 from calisketch.training import CheckpointError, Engine, Interrupted, NonFiniteLoss, OutOfMemory
-from calisketch.training.checkpoint import list_checkpoints, load_latest
+from calisketch.training.checkpoint import list_checkpoints, load_checkpoint, load_latest, save_checkpoint
 from calisketch.training.logging import read_metrics
 from calisketch.training.state import RunState
 
@@ -87,6 +87,16 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path
     assert_equal(straight, resumed)
     lines = [timeless(read_metrics(folder / "metrics.jsonl")) for folder in (tmp_path / "straight", run_dir)]
     assert lines[0] == lines[1]
+
+
+def test_channels_last_weights_meet_their_own_moments_after_a_resume(tmp_path: Path):
+    fit(tmp_path / "straight", channels_last=True)
+    listed = stages(draws_noise=True)
+    stop_at(listed[0], 4)
+    with pytest.raises(Interrupted):
+        fit(tmp_path / "interrupted", listed, channels_last=True)
+    fit(tmp_path / "interrupted", stages(seed=5, draws_noise=True), channels_last=True)
+    assert_equal(*(load_latest(tmp_path / name / "checkpoints") for name in ("straight", "interrupted")))
 
 
 def test_a_killed_run_resumes_from_an_older_checkpoint_and_writes_no_line_twice(tmp_path: Path):
@@ -195,7 +205,7 @@ def test_a_term_that_is_not_finite_stops_by_name_and_leaves_the_good_checkpoint(
 
 
 def test_a_discriminator_that_has_won_is_warned_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("calisketch.training.stage_run.LOW_FOR_STEPS", 2)
+    monkeypatch.setattr("calisketch.training.watch.LOW_FOR_STEPS", 2)
     listed = stages()
     terms = listed[0].discriminator_losses
     listed[0].discriminator_losses = lambda batch: {n: t * 1e-4 for n, t in terms(batch).items()}  # type: ignore
@@ -207,7 +217,7 @@ def test_a_discriminator_that_has_won_is_warned_of_once(tmp_path: Path, monkeypa
 def test_one_discriminator_that_has_won_is_noticed_beside_another_that_has_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("calisketch.training.stage_run.LOW_FOR_STEPS", 2)
+    monkeypatch.setattr("calisketch.training.watch.LOW_FOR_STEPS", 2)
     listed = stages()
     terms = listed[0].discriminator_losses
 
@@ -262,6 +272,43 @@ def test_a_plateau_ends_a_stage_after_its_patience(tmp_path: Path):
     assert load_latest(tmp_path / "checkpoints")["completed"] == ["scn"]
 
 
+def test_a_validation_figure_that_is_no_number_ends_the_run(tmp_path: Path):
+    listed = stages()
+    listed[0].plateau_figure = lambda batch: torch.tensor(math.nan)  # type: ignore[method-assign]
+    with pytest.raises(NonFiniteLoss, match="stage scn, step 2: the validation figure is nan"):
+        fit(tmp_path, listed)
+
+
+def test_the_best_of_each_stage_is_kept_with_the_figure_it_was_chosen_by(tmp_path: Path):
+    listed = stages(first=10)
+    figures = iter([3.0, 1.0, 2.0, 2.0, 4.0])
+    listed[0].plateau_figure = lambda b: torch.tensor(next(figures))  # type: ignore[method-assign]
+    fit(tmp_path, listed, batch_size=5, only=["scn"], checkpoint_every=1)
+    best = load_checkpoint(tmp_path / "checkpoints" / "best-scn.safetensors")
+    assert (best["step"], best["plateau"]) == (4, {"best": 1.0, "since": 0})
+    assert len(list_checkpoints(tmp_path / "checkpoints")) == 2
+
+
+def test_what_changed_since_a_checkpoint_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    config = {"seed": 3, "system": {"width": 4}}
+    engine = Engine(tmp_path, **SETTINGS, config=config)
+    engine.fit(stages(), Photos(10), Photos(5, seed=1), draw=draw, only=["scn"])
+    path = list_checkpoints(tmp_path / "checkpoints")[-1]
+    state = load_checkpoint(path)
+    save_checkpoint({**state, "versions": {**state["versions"], "torch": "2.1.0"}}, path.parent)
+    engine = Engine(tmp_path, **SETTINGS | {"quiet": False}, config={"seed": 4, "system": {"width": 4}})
+    engine.fit(stages(first=9), Photos(12), Photos(5, seed=1), draw=draw, only=["scn"])
+    said = capfd.readouterr().err
+    assert "changed since: seed: 3 -> 4" in said
+    assert f"changed since: version.torch: 2.1.0 -> {torch.__version__}" in said
+    assert "changed since: photos.train: 10 -> 12" in said
+    assert "passed over. It ended after 6 steps, of now 9; to train it further, use another run_dir" in said
+    torch.manual_seed(0)
+    engine = Engine(tmp_path, **SETTINGS, config={"seed": 3, "system": {"width": 6}})
+    with pytest.raises(CheckpointError, match=r"(?s)network 'scn'.*changed since: system\.width: 4 -> 6"):
+        engine.fit([ToyStage("scn", generator(width=6), discriminator(), Schedule(6))], Photos(10), draw=draw)
+
+
 def test_validation_pictures_and_models_use_the_averaged_weights(tmp_path: Path):
     listed = stages()
     seen: list[torch.Tensor] = []
@@ -281,9 +328,10 @@ def test_validation_pictures_and_models_use_the_averaged_weights(tmp_path: Path)
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 2.00 GiB"),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 2.00 GiB"),
+        MemoryError("Unable to allocate 2.00 GiB for an array"),
     ],
 )
-def test_out_of_memory_names_the_settings_that_help(tmp_path: Path, error: RuntimeError):
+def test_out_of_memory_names_the_settings_that_help(tmp_path: Path, error: Exception):
     listed = stages()
 
     def hungry(batch: Batch) -> Batch:

@@ -1,0 +1,425 @@
+"""Preparation by several processes: byte for byte what one gives, a killed one redone alone, nothing half-written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from calisketch.datasets import PreparedPhotos, Report, SettingsDiffer, prepare_cuhk, prepare_photos
+from calisketch.datasets.drawn_face import draw_face
+from calisketch.datasets.shards import PREPARING, Journal, journal_state
+
+OPTIONS: dict[str, Any] = {"size": 32, "contour": "none", "align": False, "workers": 0}
+TAR = {"output": "tar", "tar_photos": 3}
+
+
+def prepare(source: Path, out: Path, **options: Any) -> Report:
+    return prepare_photos(source, out, **(OPTIONS | options))
+
+
+def tree(out: Path) -> dict[str, str]:
+    """Every file below a folder, hidden ones too, and its SHA-256."""
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file()
+    }
+
+
+def dates(out: Path) -> dict[str, int]:
+    return {str(path.relative_to(out)): path.stat().st_mtime_ns for path in out.rglob("*.*") if path.is_file()}
+
+
+def command(root: Path, source: Path, out: Path, *more: str) -> list[str]:
+    options = ["size=32", "contour=none", "align=false", f"source={source}", f"out={out}"]
+    return [sys.executable, str(root / "tools" / "prepare.py"), *more, *options]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for index in range(11):
+        Image.fromarray(draw_face(40, 3, index)[0]).save(folder / f"{index:02d}.png")
+    (folder / "03.png").write_bytes(b"damaged")
+    return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with room for a few photos."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    asked = [mount or "", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)]
+    if mount is None or subprocess.run(asked, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small tmpfs")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("form", [{}, TAR], ids=["folder", "tar"])
+def test_shards_in_any_order_give_byte_for_byte_what_one_process_gives(
+    source: Path, tmp_path: Path, form: dict[str, Any]
+) -> None:
+    whole = prepare(source, tmp_path / "one", **form)
+    reports = [prepare(source, tmp_path / "many", shard=shard, shards=4, **form) for shard in (2, 0, 3, 1)]
+    assert tree(tmp_path / "one") == tree(tmp_path / "many")
+    assert sum(report.made for report in reports) == whole.made == 10
+    assert [report.finished for report in reports] == [False, False, False, True]
+    assert reports[-1].splits == whole.splits
+    problems = [problem for report in reports for problem in report.problems]
+    assert [Path(problem.file).name for problem in problems] == ["03.png"]
+
+
+def test_cuhk_in_shards_is_cuhk(release: Path, tmp_path: Path, splits: dict[str, str]) -> None:
+    options: dict[str, Any] = {"size": 32, "contour": "none", "workers": 0, **TAR, "tar_photos": 1}
+    prepare_cuhk(release, tmp_path / "one", splits, **options)
+    for shard in range(2):
+        prepare_cuhk(release, tmp_path / "two", splits, shard=shard, shards=2, **options)
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+    assert len(PreparedPhotos(tmp_path / "two", "train", track="artist")) == 2
+
+
+def test_missing_shards_are_said_by_the_report_and_by_the_dataset(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    report = prepare(source, out, shard=1, shards=4)
+    expected = "shards 0, 2, 3 of 4 are not done: run the same command with --multirun shard=0,2,3"
+    assert expected in str(report)
+    with pytest.raises(FileNotFoundError, match="shards 0, 2, 3 of 4 are not done"):
+        PreparedPhotos(out)
+    prepare(source, out, shard=0, shards=4)
+    prepare(source, out, shard=2, shards=4)
+    with pytest.raises(FileNotFoundError, match="shard 3 of 4 is not done: run the same command with shard=3"):
+        PreparedPhotos(out)
+
+
+@pytest.mark.parametrize("form", [{}, TAR], ids=["folder", "tar"])
+def test_another_cut_of_the_work_takes_what_was_made(source: Path, tmp_path: Path, form: dict[str, Any]) -> None:
+    prepare(source, tmp_path / "one", **form)
+    made = prepare(source, tmp_path / "out", shard=1, shards=3, **form).made
+    assert made > 0
+    report = prepare(source, tmp_path / "out", **form)
+    assert (report.made, report.kept) == (10 - made, made)
+    assert tree(tmp_path / "one") == tree(tmp_path / "out")
+
+
+@pytest.mark.parametrize("form", [{}, TAR], ids=["folder", "tar"])
+def test_photos_added_changed_and_damaged_lead_to_what_a_new_preparation_gives(
+    source: Path, tmp_path: Path, form: dict[str, Any]
+) -> None:
+    out = tmp_path / "out"
+    prepare(source, out, **form)
+    before = dates(out)
+    assert (again := prepare(source, out, **form)).kept == 10
+    assert again.made == 0
+    assert {name: date for name, date in dates(out).items() if "manifest" not in name} == {
+        name: date for name, date in before.items() if "manifest" not in name
+    }
+    Image.fromarray(draw_face(40, 3, 50)[0]).save(source / "03.png")  # mended
+    Image.fromarray(draw_face(40, 3, 51)[0]).save(source / "05.png")  # another photo
+    Image.fromarray(draw_face(40, 3, 52)[0]).save(source / "new.name.png")
+    victim = sorted(out.glob("photo/07.png" if not form else "*.tar"))[0]
+    data = bytearray(victim.read_bytes())
+    data[700] ^= 1
+    victim.write_bytes(data)
+    for shard in (1, 0):
+        report = prepare(source, out, shard=shard, shards=2, **form)
+    assert report.ok
+    prepare(source, tmp_path / "new", **form)
+    assert tree(out) == tree(tmp_path / "new")
+    PreparedPhotos(out, verify=True)
+
+
+def test_overwriting_in_shards_drops_what_is_no_longer_there(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare(source, out, size=48, **TAR)
+    (source / "04.png").unlink()
+    kept = prepare(source, out, size=48, **TAR)
+    assert "1 photos of earlier runs" in str(kept)
+    assert "04" in PreparedPhotos(out).names
+    with pytest.raises(SettingsDiffer, match="size: prepared with 48, now 32"):
+        prepare(source, out, shard=0, shards=2, **TAR)
+    for shard in range(2):
+        prepare(source, out, shard=shard, shards=2, overwrite=True, **TAR)
+    prepare(source, tmp_path / "new", **TAR)
+    assert tree(out) == tree(tmp_path / "new")
+
+
+def copies(source: Path, count: int) -> Path:
+    """A folder with a few photos, many times."""
+    source.mkdir()
+    for index in range(4):
+        Image.fromarray(draw_face(40, 3, index)[0]).save(source / f"{index:03d}.png")
+    for index in range(4, count):
+        shutil.copy(source / f"{index % 4:03d}.png", source / f"{index:03d}.png")
+    return source
+
+
+def interrupt(
+    arguments: list[str], journal: Path, number: signal.Signals, made: int = 20
+) -> tuple[int, str, list[int]]:
+    """Start a command, send it a signal when so many photos are made; (status, what it said, its processes)."""
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    for _ in range(12000):
+        if journal.exists() and journal.read_bytes().count(b'"files"') >= made:
+            break
+        assert process.poll() is None, process.communicate()[0].decode()
+        time.sleep(0.005)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    said = process.communicate(timeout=60)[0].decode()
+    return process.returncode, said, pids
+
+
+def all_end(pids: list[int]) -> bool:
+    """Whether these processes end within some seconds."""
+    for _ in range(2000):
+        if not any(alive(pid) for pid in pids):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("form", [["workers=2"], ["output=tar", "tar_photos=40"]], ids=["folder", "tar"])
+def test_a_killed_shard_is_redone_alone(tmp_path: Path, root: Path, form: list[str]) -> None:
+    """kill -9 in the middle of its share; the other shard's files are not touched again, its own are kept."""
+    source, out = copies(tmp_path / "source", 400), tmp_path / "out"
+    options: dict[str, Any] = {"output": "tar", "tar_photos": 40} if len(form) == 2 else {}
+    prepare(source, out, shard=0, shards=2, **options)
+    before = dates(out)
+    journal = out / PREPARING / "shard-00001-of-00002" / "journal"
+    arguments = command(root, source, out, "shard=1", "shards=2", *form)
+    status, _, children = interrupt(arguments, journal, signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    assert all_end(children), "workers outlive the process that started them"
+    state = journal_state(journal)
+    assert state is not None
+    assert state.done is None
+    for path in out.rglob("*.png"):
+        if not path.name.startswith("."):
+            Image.open(path).load()  # nothing half-written has a photo's name
+    assert not [path for path in out.glob("*/.*") if PREPARING not in str(path)], "nor lies beside the photos"
+    with pytest.raises(FileNotFoundError, match="shard 1 of 2 is not done"):
+        PreparedPhotos(out)
+
+    report = prepare(source, out, shard=1, shards=2, **options)
+    assert report.finished
+    assert report.kept >= 19  # all but the one that may have been in the making
+    untouched = {name: date for name, date in before.items() if not name.startswith(PREPARING)}
+    assert untouched.items() <= dates(out).items()
+    prepare(source, tmp_path / "one", **options)
+    assert tree(out) == tree(tmp_path / "one")
+
+
+def test_ctrl_c_stops_at_a_whole_photo_and_the_command_goes_on(tmp_path: Path, root: Path) -> None:
+    source, out = copies(tmp_path / "source", 400), tmp_path / "out"
+    journal = out / PREPARING / "shard-00000-of-00001" / "journal"
+    status, said, children = interrupt(command(root, source, out, "workers=2"), journal, signal.SIGINT)
+    assert status == 130
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
+    assert all_end(children)
+    assert prepare(source, out).kept >= 20
+    prepare(source, tmp_path / "one")
+    assert tree(out) == tree(tmp_path / "one")
+
+
+def test_two_processes_at_the_same_shard_do_no_harm(tmp_path: Path, root: Path) -> None:
+    source, out = copies(tmp_path / "source", 120), tmp_path / "out"
+    prepare(source, tmp_path / "one", **TAR)
+    same = command(root, source, out, "output=tar", "tar_photos=3", "shard=0", "shards=2")
+    other = subprocess.Popen(same, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    while not (out / PREPARING / "shard-00000-of-00002").exists() and other.poll() is None:
+        time.sleep(0.005)
+    report = prepare(source, out, shard=0, shards=2, **TAR)
+    said = other.communicate(timeout=120)[0].decode()
+    assert "Traceback" not in said
+    assert "shard 1 of 2 is not done" in said + str(report)
+    prepare(source, out, shard=1, shards=2, **TAR)
+    assert tree(out) == tree(tmp_path / "one")
+
+
+def launch(root: Path, source: Path, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    asked = ["--multirun", "shard=range(0,2)", "shards=2", *more]
+    return subprocess.run(
+        command(root, source, folder / "many", *asked), capture_output=True, text=True, cwd=folder, timeout=300,
+        check=False,
+    )  # fmt: skip
+
+
+def test_hydras_joblib_launcher_gives_what_one_process_gives(source: Path, tmp_path: Path, root: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    prepare(source, tmp_path / "one")
+    done = launch(root, source, tmp_path, "hydra/launcher=joblib")
+    assert tree(tmp_path / "one") == tree(tmp_path / "many"), done.stdout + done.stderr
+    assert done.returncode == 1, "a photo was damaged"
+    assert "03.png" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_hydras_submitit_launcher_gives_what_one_process_gives(source: Path, tmp_path: Path, root: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    (source / "03.png").unlink()
+    prepare(source, tmp_path / "one", **TAR)
+    form = ["output=tar", "tar_photos=3", "hydra.launcher.timeout_min=5"]
+    done = launch(root, source, tmp_path, "hydra/launcher=submitit_local", *form)
+    assert tree(tmp_path / "one") == tree(tmp_path / "many"), done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_worker_that_is_killed_is_told_with_the_photos_it_may_have_died_of(source: Path, tmp_path: Path) -> None:
+    for index in range(100, 300):
+        shutil.copy(source / "00.png", source / f"{index}.png")
+
+    def kill_one(results: Any, total: int) -> Iterator[Any]:
+        for count, result in enumerate(results):
+            if count == 3:
+                os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
+            yield result
+
+    with pytest.raises(RuntimeError, match=r"for lack of memory, at one of these photos: .*\.png.*workers=1"):
+        prepare(source, tmp_path / "out", workers=2, progress=kill_one)
+    report = prepare(source, tmp_path / "out")
+    assert (report.kept >= 4, report.made + report.kept) == (True, 210)
+
+
+@pytest.mark.parametrize("form", [{}, TAR], ids=["folder", "tar"])
+def test_a_full_disk_ends_the_preparation_cleanly_and_it_goes_on_with_more_room(
+    source: Path, small_disk: Path, tmp_path: Path, form: dict[str, Any]
+) -> None:
+    out = small_disk / "out"
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(32 * 1024))
+    with pytest.raises(OSError, match=r"the disk of .* is full.*same command again") as caught:
+        prepare(source, out, **form)
+    assert caught.value.errno == 28
+    for path in out.rglob("*.png"):
+        Image.open(path).load()
+    ballast.unlink()
+    subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
+    report = prepare(source, out, **form)
+    assert report.kept > 0
+    prepare(source, tmp_path / "one", **form)
+    assert tree(out) == tree(tmp_path / "one")
+
+
+def test_a_folder_that_may_not_be_written_is_named(source: Path, small_disk: Path) -> None:
+    (small_disk / "out").mkdir()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(OSError, match=r"may not be written.*out=") as caught:
+        prepare(source, small_disk / "out")
+    assert str(small_disk / "out") in str(caught.value)
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert list((small_disk / "out").iterdir()) == []
+
+
+def test_impossible_shards_are_refused(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"shard must be one of 0 to 3 \(shards=4\); got 4.*range\(0,4\)"):
+        prepare(source, tmp_path / "out", shard=4, shards=4)
+    with pytest.raises(ValueError, match="shards must be a whole number"):
+        prepare(source, tmp_path / "out", shards=0)
+    with pytest.raises(ValueError, match='"folder" or "tar"'):
+        prepare(source, tmp_path / "out", output="zip")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_journal_keeps_its_whole_lines_wherever_it_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path, {"size": 1}, {})
+    places = [journal.add(f'odd "name": {{{index}', {"files": {}, "n": index}) for index in range(3)]
+    journal.done("listing")
+    journal.close()
+    data = path.read_bytes()
+    assert getattr(journal_state(path), "done", None) == "listing"
+    for cut in range(places[1][0], len(data)):
+        path.write_bytes(data[:cut])
+        state = journal_state(path)
+        assert state is not None
+        whole = sum(offset + length <= cut for offset, length in places)
+        again = Journal(path, {"size": 1}, {})
+        again.add("after", {})
+        again.close()
+        lines = path.read_text().splitlines()
+        assert sum('"n"' in line for line in lines) == whole
+        assert json.loads(lines[-1].removeprefix('"after": ')) == {}
+
+
+def test_the_only_validation_photo_is_one_that_can_be_read(tmp_path: Path) -> None:
+    """Of few photos the one with the least hash is for validation; if it is damaged, the next."""
+    source = tmp_path / "source"
+    source.mkdir()
+    names = [f"{index}" for index in range(5)]
+    for name in names:
+        Image.new("RGB", (32, 32), "grey").save(source / f"{name}.png")
+    first = min(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    (source / f"{first}.png").write_bytes(b"damaged")
+    for form in ({}, TAR):
+        out = tmp_path / f"out{len(form)}"
+        report = prepare(source, out, validation_share=0.001, **form)
+        assert report.splits == {"train": 3, "validation": 1}
+        assert PreparedPhotos(out, "validation").names != [first]
+
+
+def test_a_folder_of_the_earlier_version_is_gone_on_with(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare(source, out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    del manifest["listing"]
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")  # as version 0.1.0 wrote it
+    assert manifest["format_version"] == 1
+    assert len(PreparedPhotos(out)) + len(PreparedPhotos(out, "validation")) == 10
+    Image.new("RGB", (40, 40), "grey").save(source / "added.png")
+    report = prepare(source, out)
+    assert (report.made, report.kept) == (1, 10)
+    prepare(source, tmp_path / "new")
+    assert tree(out) == tree(tmp_path / "new")
+
+
+@pytest.mark.parametrize("form", [{}, TAR], ids=["folder", "tar"])
+def test_a_merge_that_is_cut_off_is_done_again(
+    source: Path, tmp_path: Path, form: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tars are in their places by then, and the manifest that tells of them is not."""
+
+    class Cut(BaseException):
+        pass
+
+    def cut(*arguments: object) -> None:
+        raise Cut
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr("calisketch.datasets.merge.write_manifest", cut)
+        with pytest.raises(Cut):
+            prepare(source, out, **form)
+    with pytest.raises(FileNotFoundError, match="not finished: run the same command again"):
+        PreparedPhotos(out)
+    report = prepare(source, out, **form)
+    assert (report.made, report.kept) == (0, 10)
+    prepare(source, tmp_path / "one", **form)
+    assert tree(out) == tree(tmp_path / "one")
