@@ -18,19 +18,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile
 
 from . import wholeness
 from .wholeness import Unreadable, check_pixels
 
-__all__ = ["FORMATS", "LARGEST_FILE", "LARGEST_IMAGE", "Unreadable", "decode", "kind_of", "read_file", "too_large"]
+__all__ = [
+    "FORMATS",
+    "LARGEST_FILE",
+    "LARGEST_IMAGE",
+    "Unreadable",
+    "decode",
+    "kind_of",
+    "read_file",
+    "too_large",
+    "upright",
+]
 
 LARGEST_FILE = 128 * 2**20  # bytes; a photo is a few MB, a bomb in an archive claims gigabytes
-LARGEST_IMAGE = 120_000_000  # pixels: the largest telephones' photos; reading one takes up to 1.3 GiB
+LARGEST_IMAGE = 120_000_000  # pixels: most telephones' largest photos, of 108 million; reading one takes up to 1.3 GiB
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 
 _CHECKS: dict[str, Callable[[bytes, int], None]] = {
     "PNG": wholeness.check_png,
+    "PPM": wholeness.check_ppm,
     "TIFF": wholeness.check_tiff,
     "WEBP": wholeness.check_webp,
 }
@@ -47,6 +58,15 @@ _STARTS = (
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
 )
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _STRICTNESS = threading.RLock()  # what Pillow lets pass, and what is warned of, is one for the whole process
 
 
@@ -105,10 +125,13 @@ def decode(data: bytes, largest: int = LARGEST_IMAGE) -> Image.Image:
             if kind in _CHECKS:
                 _CHECKS[kind](data, largest)
             probes = _PROBES[kind](data, largest) if kind in _PROBES else ()
-            if len({_checksum(probe, kind, largest) for probe in probes}) > 1:
-                raise wholeness.cut_short()
+            checksums = {_checksum(_load(probe, kind, largest)) for probe in probes}
             image = _load(data, kind, largest)
-            ImageOps.exif_transpose(image, in_place=True)
+            if kind == "JPEG":
+                checksums.add(_checksum(image))
+            if len(checksums) > 1:
+                raise wholeness.cut_short()
+            image = upright(image)
     except (Unreadable, MemoryError):
         raise
     except Image.DecompressionBombError as error:
@@ -121,6 +144,21 @@ def decode(data: bytes, largest: int = LARGEST_IMAGE) -> Image.Image:
     return image
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """The image as its EXIF tag says, without the tag; itself where it is upright already.
+
+    `ImageOps.exif_transpose` writes all the other tags anew, and fails at those that cameras get wrong.
+    """
+    image.load()  # the tag may stand behind the pixels
+    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    if turn is None:
+        return image
+    turned = image.transpose(turn)
+    for key in ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"):
+        turned.info.pop(key, None)
+    return turned
+
+
 @contextmanager
 def _strict(kind: str) -> Iterator[None]:
     """Pillow at its strictest, whatever the program around has set."""
@@ -131,6 +169,8 @@ def _strict(kind: str) -> Iterator[None]:
         if kind == "TIFF":
             # A tag that its reader passes over with a warning may be one that says what the pixels mean.
             warnings.simplefilter("error", UserWarning)
+            # Of a list where one value belongs, the first is taken, as libtiff does: scanners write such.
+            warnings.filterwarnings("ignore", "Metadata Warning", UserWarning)
         lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
         try:
             yield
@@ -149,9 +189,8 @@ def _load(data: bytes, kind: str, largest: int) -> Image.Image:
         return image
 
 
-def _checksum(data: bytes, kind: str, largest: int) -> int:
-    """Over all pixels as decoded, a strip at a time: it takes the memory of one decoded picture."""
-    image = _load(data, kind, largest)
+def _checksum(image: Image.Image) -> int:
+    """Over all pixels, a strip at a time."""
     checksum = 0
     for top in range(0, image.height, 256):
         strip = image.crop((0, top, image.width, min(top + 256, image.height)))

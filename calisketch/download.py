@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import warnings
 from dataclasses import dataclass
@@ -158,7 +159,7 @@ class _Part:
 
 def _collect(part: _Part, checked: bool, timeout: float, attempts: int, pause: float) -> None:
     """Connects until the part is whole."""
-    failed = 0
+    failed, failure = 0, f"could not download {part.url}{_proxy(part.url)}"
     while True:
         before = part.size
         try:
@@ -167,20 +168,28 @@ def _collect(part: _Part, checked: bool, timeout: float, attempts: int, pause: f
             reason: object = f"the connection ended after {part.size} bytes"
         except urllib.error.HTTPError as error:
             if error.code not in WORTH_RETRYING:
-                raise DownloadError(
-                    f"could not download {part.url}: the server says {error.code} {error.reason}"
-                ) from error
+                raise DownloadError(f"{failure}: the server says {error.code} {error.reason}") from error
             reason = f"the server says {error.code} {error.reason}"
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             reason = getattr(error, "reason", None) or repr(error)
             unreachable = getattr(reason, "errno", None) in NO_NETWORK or isinstance(reason, TimeoutError)
             if isinstance(reason, socket.gaierror) or unreachable:
-                raise DownloadError(f"could not download {part.url}: no network ({reason})") from error
+                raise DownloadError(f"{failure}: no network ({reason})") from error
         failed = 0 if part.size - before >= PROGRESS else failed + 1
         if failed >= attempts:
             kept = f"; {part.size} bytes are kept for the next time" if part.size else ""
-            raise DownloadError(f"could not download {part.url} in {attempts} attempts: {reason}{kept}")
+            raise DownloadError(f"{failure} in {attempts} attempts: {reason}{kept}")
         time.sleep(pause * 2 ** max(failed - 1, 0))
+
+
+def _proxy(url: str) -> str:
+    """Which proxy the environment sends us through, for a message; without its password."""
+    asked = urllib.parse.urlsplit(url)
+    proxy = urllib.request.getproxies().get(asked.scheme)
+    if not proxy or urllib.request.proxy_bypass(asked.netloc):
+        return ""
+    place = proxy.rpartition("//")[2].rpartition("@")[2]
+    return f" through the proxy {place} ({asked.scheme}_proxy)"
 
 
 def _connect(part: _Part, checked: bool, timeout: float) -> bool:
@@ -224,7 +233,7 @@ def _copy(answer: Any, part: _Part, total: int | None) -> None:
     shown, last = sys.stderr.isatty(), 0.0
     of = f" of {total / 1e6:.1f}" if total else ""
     with open(part.path, "ab") as stream:
-        while block := answer.read1(BLOCK):  # what has come, without waiting for a whole block that may never come
+        while block := _received(answer):
             stream.write(block)
             if shown and time.monotonic() - last > 0.2:
                 last = time.monotonic()
@@ -233,6 +242,17 @@ def _copy(answer: Any, part: _Part, total: int | None) -> None:
         os.fsync(stream.fileno())
     if shown:
         print(file=sys.stderr)
+
+
+def _received(answer: Any) -> bytes:
+    """What has come, without waiting for a whole block that may never come. Raises ConnectionError, TimeoutError."""
+    try:
+        block: bytes = answer.read1(BLOCK)
+    except (ConnectionError, TimeoutError):
+        raise
+    except OSError as error:  # TLS that breaks, a network that goes away: not the disk's
+        raise ConnectionError(str(error)) from error
+    return block
 
 
 def _check_room(part: _Part, total: int | None) -> None:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
-from . import alignment, images
+from . import alignment, decoding, images
 from .datasets.align import align_photo, centre_square, resize
 from .isn import ISN
 from .networks import HED
@@ -105,7 +105,7 @@ def fit_generators(
         The trained generators in their moving averages, on the CPU, and what to note about the training.
     """
     try:
-        from .training import Engine
+        from .training import Engine, Interrupted
         from .training.validation import averaged
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("calisketch"):
@@ -126,7 +126,16 @@ def fit_generators(
     made = (system or _paper_system)(copies["scn"], copies["isn"], schedules)
     with tempfile.TemporaryDirectory(prefix="calisketch-fit-") as aside:
         engine = Engine(aside if run_dir is None else Path(run_dir), quiet=quiet, **settings)
-        state = engine.fit(made.stages, train, validation, draw=draw or SketchMixture(), only=stages)
+        try:
+            state = engine.fit(made.stages, train, validation, draw=draw or SketchMixture(), only=stages)
+        except Interrupted as error:
+            if run_dir is not None:
+                raise
+            raise Interrupted(
+                "stopped by a signal, and nothing is kept. With run_dir=FOLDER the run is saved there when it is "
+                "stopped, and the same call goes on from there.",
+                error.number,
+            ) from None
         with averaged(state.averages):
             trained = {name: copy.deepcopy(network).cpu() for name, network in made.generators.items()}
         engine.close()
@@ -161,7 +170,7 @@ def _read_photo(given: Any, name: str) -> NDArray[np.uint8]:
     if isinstance(given, str | os.PathLike):
         given = images.open_image(Path(given))
     if isinstance(given, Image.Image):
-        given = ImageOps.exif_transpose(given)  # one that was opened, not decoded, may still lie on its side
+        given = decoding.upright(given)  # one that was opened, not decoded, may still lie on its side
         if given.mode.startswith("I") or given.mode == "F":
             raise images.SketchError(
                 f"{name} is an image of mode {given.mode!r}; expected 8 bits a channel. Convert it to 8-bit RGB first."

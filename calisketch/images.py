@@ -15,14 +15,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile
 from torch import Tensor
 
 from . import decoding
 
 Polarity = Literal["auto", "dark_on_light", "light_on_dark"]
 POLARITIES: tuple[Polarity, ...] = ("auto", "dark_on_light", "light_on_dark")
-FILE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+FILE_ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _SMALLEST_SIDE = 16  # the longer side; fewer pixels hold no face
@@ -176,7 +176,7 @@ def _decoded(image: Image.Image, name: str) -> Image.Image:
                 if len(data) > decoding.LARGEST_FILE:
                     raise decoding.too_large()
                 return decoding.decode(data, LARGEST_SKETCH)
-        return ImageOps.exif_transpose(image)
+        return decoding.upright(image)
     except decoding.Unreadable as error:
         raise SketchError(f"{name} {error}") from error
     except (OSError, SyntaxError, ValueError) as error:

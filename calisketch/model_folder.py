@@ -320,7 +320,10 @@ def _replace(path: Path, write: Callable[[Path], Any]) -> None:
     os.close(descriptor)
     aside = Path(name)
     try:
-        write(aside)
+        try:
+            write(aside)
+        except (OSError, SafetensorError) as error:  # a full disk; safetensors has an error of its own for it
+            raise OSError(f"{path} cannot be written: {error}. Make room, or give another folder.") from error
         with open(aside, "rb+") as stream:
             os.fsync(stream.fileno())
         aside.chmod(0o644)  # mkstemp's files are private

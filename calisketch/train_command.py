@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 import os
 import random
 import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import hydra
 import numpy
 import torch
-from hydra.errors import InstantiationException
+import yaml
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
@@ -25,37 +23,15 @@ from torch.utils.data import Dataset, Subset
 
 from .pipeline import CaliSketch
 from .stage import Stage
+from .train_config import ConfigError, check_config, conf_dir, instantiate, names_of, settings_of
 from .training import CheckpointError, Engine, Interrupted, NonFiniteLoss, OutOfMemory, ProcessLost
-from .training.logging import WANDB_MODES
 from .training.processes import rank_by_environment
-from .training.settings import Settings, check_stages
 
 CALLERS = (ValueError, TypeError, OSError, CheckpointError, NonFiniteLoss, OutOfMemory, ProcessLost)
 """Errors that a person can mend, shown without a traceback."""
 
-LARGEST = {
-    "accumulate": 65_536,
-    "batch_size": 65_536,
-    "data.size": 8_192,
-    "preview_samples": 4_096,
-    "seed": 2**32 - 1,  # NumPy's limit
-    "threads": 1_024,
-    "workers": 1_024,
-}
-"""Beyond these a slip of the finger would fill the memory, or never come to a first step."""
-
-
-class ConfigError(ValueError):
-    """A key or value of the configuration that makes no sense, by its name."""
-
-
-def conf_dir() -> Path:
-    """The configuration folder: inside an installed package, or beside the package in a checkout."""
-    package = Path(__file__).resolve().parent
-    for folder in (package / "conf", package.parent / "conf"):
-        if (folder / "train.yaml").is_file():
-            return folder
-    raise FileNotFoundError(f"no conf/train.yaml beside or in {package}. Install calisketch again.")
+UNREADABLE = (HydraException, OmegaConfBaseException, yaml.YAMLError, RecursionError, ValueError, OSError)
+"""What composing a configuration from files and overrides ends in, if they cannot be read or put together."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,12 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 after an error that was printed, 128 + the signal's number after an interruption.
     """
-    original = sys.argv
+    original, in_full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     status = 0
+
+    def restore() -> None:  # further processes, if any, are started with this process's own arguments
+        sys.argv = original
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+        if in_full is not None:
+            os.environ["HYDRA_FULL_ERROR"] = in_full
 
     def task(cfg: DictConfig) -> None:
         nonlocal status
-        sys.argv = original  # further processes, if any, are started with this process's own arguments
+        restore()
         status = _run_reporting(cfg)
 
     for argument in sys.argv[1:] if argv is None else argv:
@@ -80,9 +62,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if argv is not None:
             sys.argv = [original[0], *argv]
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing the traceback of a misprint in a file
         entry()
+    except UNREADABLE as error:
+        if in_full == "1":
+            raise
+        _say(f"ConfigError: {error}")
+        return 1
     finally:
-        sys.argv = original
+        restore()
     return status
 
 
@@ -106,15 +94,23 @@ def _run_reporting(cfg: DictConfig) -> int:
         run(cfg)
     except Interrupted as error:
         if not rank:
-            print(error, file=sys.stderr)
+            _say(str(error))
         return 128 + error.number
     except CALLERS as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         if not rank or not isinstance(error, ConfigError):
-            print(f"{f'process {rank}: ' if rank else ''}{type(error).__name__}: {error}", file=sys.stderr)
+            _say(f"{f'process {rank}: ' if rank else ''}{type(error).__name__}: {error}")
         return 1
     return 0
+
+
+def _say(text: str) -> None:
+    """On standard error, unless that was a terminal that is closed: the exit status still says what it has to."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - whatever is said from now on, until the end
 
 
 def run(cfg: DictConfig) -> Path:
@@ -132,8 +128,8 @@ def run(cfg: DictConfig) -> Path:
     numpy.random.seed(cfg.seed)  # noqa: NPY002 - others' code may draw from the global generator
     torch.manual_seed(cfg.seed)
     train, validation, data_source = _datasets(cfg)
-    draw = _instantiate(cfg.data.draw, "data.draw")
-    system = _instantiate(cfg.system, "system")
+    draw = instantiate(cfg.data.draw, "data.draw")
+    system = instantiate(cfg.system, "system")
     _check_size(cfg.data.size, system.generators)
     _check_channels(system, cfg.data.size)
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
@@ -141,7 +137,7 @@ def run(cfg: DictConfig) -> Path:
         cfg.run_dir,
         wandb=plain["wandb"],
         config=plain,
-        **_settings(cfg),
+        **settings_of(cfg),
     )
     _check_half_precision(cfg, engine.fabric.device)
     say = engine.terminal.say
@@ -158,125 +154,23 @@ def run(cfg: DictConfig) -> Path:
             "precision": engine.settings.precision,
             "perceptual network": system.isn.vgg.source,
         }
-        generators = system.generators
+        generators, folder = system.generators, engine.run_dir / "model"
+        for left in folder.glob(".*"):  # by a process that was killed while it saved the model
+            left.unlink(missing_ok=True)
         model = CaliSketch(generators["scn"], generators["isn"], cfg.data.size, info)
-        say(f"model saved in {model.save_pretrained(engine.run_dir / 'model')}")
+        say(f"model saved in {model.save_pretrained(folder)}")
 
     engine.fit(
         system.stages,
         train,
         validation,
         draw=draw,
-        only=_names(cfg.stages),
+        only=names_of(cfg.stages),
         init_from=_init_from(cfg.init_from),
         after_stage=save_model,
     )
     engine.close()
     return engine.run_dir
-
-
-def check_config(cfg: DictConfig) -> None:
-    """Checks keys and values that can be judged without making anything.
-
-    Raises:
-        ConfigError: naming the key, what was got and what is expected.
-    """
-    known = set(OmegaConf.load(conf_dir() / "train.yaml")) - {"defaults"} | {"system", "data", "experiment", "debug"}
-    for key in cfg:
-        if key not in known:
-            raise ConfigError(f"unknown key {key!r}; expected one of {sorted(map(str, known))}.")
-    if missing := sorted(map(str, known - {"experiment", "debug", "hydra"} - set(cfg))):
-        raise ConfigError(f"{', '.join(missing)} must be given; the configuration is without.")
-    for group, shipped in (("data", "data/photos.yaml"), ("wandb", None)):
-        if not OmegaConf.is_dict(cfg[group]):
-            raise ConfigError(f"{group} must be a group of settings; got {_shown(cfg[group])}.")
-        expected = set(OmegaConf.load(conf_dir() / shipped)) if shipped else {"mode", "project", "name"}
-        for key in cfg[group]:
-            if key not in expected:
-                raise ConfigError(f"unknown key '{group}.{key}'; expected one of {sorted(map(str, expected))}.")
-    try:
-        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(str(error)) from error
-    kinds = _shipped_kinds()
-    for name in ("data.train", "data.validation", "data.draw", "system.scn", "system.isn", "system.schedules"):
-        if not OmegaConf.is_dict(OmegaConf.select(cfg, name)):
-            raise ConfigError(f"{name} must be a group of settings; got {_shown(OmegaConf.select(cfg, name))}.")
-    if not isinstance(cfg.run_dir, str):
-        raise ConfigError(f"run_dir must be a folder's path; got {cfg.run_dir!r}.")
-    if not (cfg.init_from is None or isinstance(cfg.init_from, str) or OmegaConf.is_config(cfg.init_from)):
-        raise ConfigError(f"init_from must be a run folder, or one for each network; got {cfg.init_from!r}.")
-    for key, value in _leaves(plain):
-        if key in Settings.__dataclass_fields__:
-            continue  # it checks them itself, with what it expects
-        whole_group = any(shipped.startswith(f"{key}.") for shipped in kinds)
-        if whole_group and value is not None and key != "init_from":
-            raise ConfigError(f"{key} must be a group of settings; got {value!r}.")
-        optional = type(None) in kinds.get(key, set() if whole_group else {type(None)})
-        if value is None and key != "init_from" and not optional:
-            raise ConfigError(f"{key} must be {'a group of settings' if whole_group else 'given'}; got null.")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"{key} must be a finite number; got {value!r}.")
-        allowed = (kinds.get(key) or kinds.get(f"*.{key.rsplit('.', 1)[-1]}") or set()) - {type(None)}
-        fits = not allowed or value is None or type(value) in allowed or (isinstance(value, int) and float in allowed)
-        if not fits or (isinstance(value, bool) and allowed and bool not in allowed):
-            expected_kinds = " or ".join(sorted(kind.__name__ for kind in allowed))
-            raise ConfigError(f"{key} must be {expected_kinds}; got {value!r}.")
-    try:
-        check_stages(_names(cfg.stages), list(cfg.system.schedules))
-        Settings(**_settings(cfg))
-        for name in ("data.size", "data.limit", "threads"):
-            value = OmegaConf.select(cfg, name)
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-            if not whole and (value is not None or name == "data.size"):
-                raise ConfigError(f"{name} must be a whole number, at least 1; got {value!r}.")
-        for name, most in LARGEST.items():
-            value = OmegaConf.select(cfg, name)
-            if value is not None and value > most:
-                raise ConfigError(f"{name} must be at most {most}; got {value!r}.")
-    except ConfigError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise ConfigError(str(error)) from error
-    if cfg.wandb.mode not in WANDB_MODES:
-        raise ConfigError(f"wandb.mode must be one of {list(WANDB_MODES)}; got {cfg.wandb.mode!r}.")
-    for name in cfg.system.schedules:
-        _instantiate(cfg.system.schedules[name], f"system.schedules.{name}")
-    for place in ("data", "data.stand_in"):
-        for part in ("train", "validation"):
-            if OmegaConf.select(cfg, f"{place}.{part}") is not None:
-                _check_arguments(plain, f"{place}.{part}")
-    if cfg.data.root is None and cfg.data.stand_in is None:
-        raise ConfigError(
-            "data.root is null: give the folder of prepared photos, data.root=FOLDER (made by tools/prepare_cuhk.py or "
-            f"tools/prepare.py at size={cfg.data.size}), or try experiment=smoke, which needs none."
-        )
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else repr(value)
-
-
-def _check_arguments(plain: Any, key: str) -> None:
-    """Compares a part's settings with its constructor's arguments, whether or not this run will construct it."""
-    node = plain
-    for name in key.split("."):
-        node = node[name]
-    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
-        raise ConfigError(f"{key} must be a group of settings with a _target_, the name of its class; got {node!r}.")
-    try:
-        target = hydra.utils.get_object(node["_target_"])
-        inspect.signature(target).bind(**{name: None for name in node if not str(name).startswith("_")})
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ConfigError(f"{key}: {node['_target_']}: {error}") from error
-
-
-def _settings(cfg: DictConfig) -> dict[str, Any]:
-    return {field.name: cfg[field.name] for field in fields(Settings)}
-
-
-def _names(stages: Any) -> list[str]:
-    return list(stages) if OmegaConf.is_list(stages) else [] if stages is None else [stages]
 
 
 def _init_from(source: Any) -> Any:
@@ -291,23 +185,10 @@ def _datasets(cfg: DictConfig) -> tuple[Dataset[Any], Dataset[Any], str]:
     if cfg.data.root is None:
         chosen, prefix = cfg.data.stand_in, "data.stand_in"
         source = "procedural faces, since data.root is null (for trying the machinery, not for models)"
-    train, validation = (_instantiate(chosen[part], f"{prefix}.{part}") for part in ("train", "validation"))
+    train, validation = (instantiate(chosen[part], f"{prefix}.{part}") for part in ("train", "validation"))
     if cfg.data.limit is not None:
         train = Subset(train, range(min(cfg.data.limit, len(train))))
     return train, validation, source
-
-
-def _instantiate(node: Any, key: str) -> Any:
-    """Hydra's, with an error that says which key it was and nothing else."""
-    try:
-        return hydra.utils.instantiate(node, _convert_="all")
-    except InstantiationException as error:
-        inner = str(error).rsplit("full_key: ", 1)
-        path = inner[1].strip() if len(inner) == 2 else key
-        cause = error.__cause__ or error
-        if isinstance(cause, OSError):
-            raise cause from error
-        raise ConfigError(f"{path}: {cause}") from error
 
 
 def _check_size(size: int, generators: Mapping[str, nn.Module]) -> None:
@@ -358,23 +239,3 @@ def _describe(stages: Sequence[Stage]) -> Iterator[str]:
             millions = sum(parameter.numel() for parameter in module.parameters()) / 1e6
             source = f", {module.source}" if hasattr(module, "source") else ""
             yield f"{role.removesuffix('s')} {name}: {type(module).__name__}, {millions:.2f} M parameters{source}"
-
-
-def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
-    elif not isinstance(node, list):
-        yield prefix, node
-
-
-def _shipped_kinds() -> dict[str, set[type]]:
-    """Of which types each setting is in the shipped files; a network's, which may stand anywhere, as ``*.name``."""
-    kinds: dict[str, set[type]] = {}
-    places = (("train", ""), ("system/*", "system."), ("data/*", "data."), ("experiment/*", ""), ("network/*", "*."))
-    for pattern, prefix in places:
-        for path in conf_dir().glob(f"{pattern}.yaml"):
-            for key, value in _leaves(OmegaConf.to_container(OmegaConf.load(path), resolve=False)):
-                if not (isinstance(value, str) and "${" in value):
-                    kinds.setdefault(prefix + key, set()).add(type(value))
-    return kinds

@@ -13,12 +13,15 @@ import zlib
 from collections.abc import Iterator
 
 MOST_SCANS = 100  # of a progressive JPEG; encoders write about ten, and each one passes over the whole picture
-MOST_PIECES = 200_000  # chunks, segments or strips of one file; each one costs time and memory whatever its size
+MOST_PIECES = 200_000  # chunks, segments, strips or restarts; each one costs time and memory whatever its size
+MOST_BLOCKS = 1_000_000  # of a GIF's data, which hold 255 bytes each
+LARGEST_TEXT = 32 * 2**20  # bytes of a PPM written as text, which is read a number at a time
 
 _JUNK = b"\xd5\x9a\x6c" * 16  # no flat grey in any coding, and no 0xFF, which would be a marker
-_MARKER = re.compile(rb"\xff+[^\x00\xff]")
-_AFTER_DATA = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")  # the marker that ends a scan; 00 is stuffing, D0-D7 restart
-_RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
+# A marker may have any number of 0xFF before it. A pattern that begins with all of them takes for ever on many.
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_AFTER_DATA = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # the marker that ends a scan; 00 is stuffing, D0-D7 restart
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ADAM7 = ((8, 8, 0, 0), (8, 8, 4, 0), (4, 8, 0, 4), (4, 4, 2, 0), (2, 4, 0, 2), (2, 2, 1, 0), (1, 2, 0, 1))
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -60,10 +63,12 @@ def check_png(data: bytes, largest: int) -> None:
             raise damaged("its header is not in its place")
         if name == b"IHDR":
             promised = _png_promise(content, largest)
-        elif name == b"IDAT" and got < promised:
-            while content and got < promised:
-                got += len(inflate.decompress(content, 2**20))
-                content = inflate.unconsumed_tail
+        elif name == b"IDAT":
+            for start in range(0, len(content), 2**16):
+                piece = content[start : start + 2**16]
+                while piece and got < promised:
+                    got += len(inflate.decompress(piece, 2**20))
+                    piece = inflate.unconsumed_tail
         ended = name == b"IEND"
     if not ended or got < promised:
         raise cut_short()
@@ -106,13 +111,13 @@ def _png_promise(header: bytes, largest: int) -> int:
 
 
 def probes_of_jpeg(data: bytes, largest: int) -> tuple[bytes, ...]:
-    """The file, and one with junk at the end of each scan and interval. Raises Unreadable.
+    """The file with junk at the end of each scan and interval: the same picture if it is whole. Raises Unreadable.
 
     Where a scan is whole, libjpeg passes over what follows it up to the next marker; where it is not, libjpeg decodes
     it. Only Huffman coding ends where the picture ends; the rare arithmetic coding is refused.
     """
     pieces: list[bytes] = []
-    at, kept, scans, frame, interval = 2, 0, 0, b"", 0
+    at, kept, scans, frame, interval, restarts = 2, 0, 0, b"", 0, 0
     for _ in range(MOST_PIECES):
         found = _MARKER.search(data, at)
         if found is None:
@@ -121,7 +126,7 @@ def probes_of_jpeg(data: bytes, largest: int) -> tuple[bytes, ...]:
         if marker == 0xD9:
             if not scans:
                 raise cut_short()
-            return data, b"".join((*pieces, data[kept:]))
+            return (b"".join((*pieces, data[kept:])),)
         if marker == 0x01 or 0xD0 <= marker <= 0xD8:
             continue
         segment = data[at : at + int.from_bytes(data[at : at + 2], "big")]
@@ -143,12 +148,29 @@ def probes_of_jpeg(data: bytes, largest: int) -> tuple[bytes, ...]:
                 raise cut_short()
             if scans > MOST_SCANS:
                 raise damaged(f"it has more than {MOST_SCANS} scans")
-            coded, restarts = _RESTART.subn(lambda mark: _JUNK + mark[0], data[at : end.start()])
-            if interval and restarts < -(-_jpeg_units(frame, segment) // interval) - 1:
+            coded, here = _with_junk(data[at : end.start()].rstrip(b"\xff"), MOST_PIECES - restarts)
+            restarts += here
+            if interval and here < -(-_jpeg_units(frame, segment) // interval) - 1:
                 raise cut_short()
-            pieces += [data[kept:at], coded, _JUNK]
+            pieces += [data[kept:at], coded]
             at = kept = end.start()
     raise damaged(f"it has more than {MOST_PIECES} segments")
+
+
+def _with_junk(coded: bytes, most: int) -> tuple[bytes, int]:
+    """A scan's data with junk at the end of each interval, and the number of restarts between them."""
+    count = 0
+
+    def junk(restart: re.Match[bytes]) -> bytes:
+        nonlocal count
+        count += 1
+        if count > most:
+            raise damaged(f"it has more than {MOST_PIECES} restarts")
+        return _JUNK + restart[0]
+
+    if b"\xff\xff" in coded:  # all but the last are fill, and would make a marker of the junk
+        coded = re.sub(rb"\xff{2,}", b"\xff", coded)
+    return _RESTART.sub(junk, coded) + _JUNK, count
 
 
 def _jpeg_units(frame: bytes, scan: bytes) -> int:
@@ -198,12 +220,14 @@ def probes_of_gif(data: bytes, largest: int) -> tuple[bytes, ...]:
 
 
 def _gif_blocks_end(data: bytes, at: int) -> int:
-    while at < len(data):
+    for _ in range(MOST_BLOCKS):
+        if at >= len(data):
+            raise cut_short()
         length = data[at]
         at += 1 + length
         if not length:
             return at
-    raise cut_short()
+    raise damaged(f"it has more than {MOST_BLOCKS} blocks in a row")
 
 
 def check_tiff(data: bytes, largest: int) -> None:
@@ -226,6 +250,13 @@ def check_tiff(data: bytes, largest: int) -> None:
             (sides[tag],) = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", data, at + 10 + 12 * place)
     if len(sides) == 2:
         check_pixels(sides[256], sides[257], largest)
+
+
+def check_ppm(data: bytes, largest: int) -> None:
+    """The length of one that is written as text. Raises Unreadable."""
+    if data[1:2] in b"123" and len(data) > LARGEST_TEXT:
+        reason = f"is written as text and larger than {LARGEST_TEXT // 2**20} MB"
+        raise Unreadable(reason, "Save it as PNG.")
 
 
 def check_webp(data: bytes, largest: int) -> None:

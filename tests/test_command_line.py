@@ -156,7 +156,7 @@ def test_train_without_the_extra_names_it(monkeypatch: pytest.MonkeyPatch, capsy
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return real_import(name, *rest)
 
-    for name in [name for name in sys.modules if name == "calisketch.train_command" or name.startswith("hydra")]:
+    for name in [name for name in sys.modules if name.startswith("calisketch.train_co") or name.startswith("hydra")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(calisketch, "train_command", raising=False)
     monkeypatch.setattr(builtins, "__import__", refuse)

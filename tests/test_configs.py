@@ -20,7 +20,7 @@ from calisketch.sketching.styles import SketchMixture
 from calisketch.stage import Schedule
 from calisketch.systems import CaliSketchSystem
 from calisketch.systems.cali_sketch import PAPER_SCHEDULES
-from calisketch.train_command import check_config, conf_dir
+from calisketch.train_config import check_config, conf_dir
 from calisketch.training.settings import Settings
 
 CONF = conf_dir()

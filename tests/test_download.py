@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import http.client
 import os
 import random
 import shutil
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -212,6 +216,37 @@ def test_without_a_network_it_ends_at_once(target: Path) -> None:
     with pytest.raises(DownloadError, match=r"in 4 attempts: .*refused"):
         download(closed, target, SHA256, pause=0.01)
     assert time.monotonic() - began < 10
+
+
+def test_a_proxy_is_used_and_named_where_it_fails(
+    server: FileServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = "http://no-such-host.invalid/file.bin"
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it looks at the environment once
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/file.bin"))
+    download(asked, target, SHA256)
+    target.unlink()
+    monkeypatch.setattr(urllib.request, "_opener", None)
+    monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:1")
+    with pytest.raises(DownloadError, match=r"through the proxy 127\.0\.0\.1:1 \(http_proxy\).*refused") as caught:
+        download(asked, target, SHA256, pause=0.01)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_network_that_goes_away_is_not_taken_for_a_disk_that_cannot_be_written(
+    server: FileServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, faults = http.client.HTTPResponse.read1, [ssl.SSLError("bad record"), OSError(errno.ENETUNREACH, "gone")]
+
+    def failing(answer: http.client.HTTPResponse, size: int = -1) -> bytes:
+        if faults and target.with_name(".file.bin.part").stat().st_size:
+            raise faults.pop()
+        return read(answer, size)
+
+    server.faults.cut = [1_000_000]
+    monkeypatch.setattr(http.client.HTTPResponse, "read1", failing)
+    get(server, target)
+    assert (sha256_of(target), faults) == (SHA256, [])
 
 
 def test_a_folder_that_cannot_be_written_to_is_said(server: FileServer, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,24 @@ def test_fit_takes_a_folder_and_stages_and_keeps_its_run(
     assert (run / "metrics.jsonl").is_file()
     for own, new in zip(model.isn_generator.parameters(), fitted.isn_generator.parameters(), strict=True):
         assert torch.equal(own, new)
+
+
+def test_a_fit_that_is_stopped_does_not_claim_to_have_kept_what_it_has_not(
+    model: CaliSketch, photos: list[np.ndarray], tmp_path: Path
+) -> None:
+    from calisketch.training import Interrupted
+
+    signals: list[int] = []
+
+    def draw(photo: Tensor, **options: Any) -> Tensor:
+        if signals:
+            os.kill(os.getpid(), signals.pop())
+        return photo.mean(1, keepdim=True)
+
+    for run_dir, said in ((None, "nothing is kept. With run_dir=FOLDER"), (tmp_path / "run", "saved in .*checkpoints")):
+        signals.append(signal.SIGINT)
+        with pytest.raises(Interrupted, match=said):
+            model.fit(photos[:2], run_dir=run_dir, **OPTIONS, draw=draw)
 
 
 def test_photos_of_any_kind_become_the_same_items(photos: list[np.ndarray], tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import struct
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +90,58 @@ def test_a_jpeg_cut_anywhere_and_ended_again_is_never_half_grey(sheet: np.ndarra
         # Cut between two scans a progressive JPEG is whole, and coarser.
         assert options.get("progressive") or np.array_equal(got, expected)
         assert np.abs(got.astype(int) - expected).mean() < 30
+
+
+def test_many_restarts_or_fill_bytes_in_a_jpeg_cost_neither_memory_nor_time(sheet: np.ndarray) -> None:
+    whole = _encoded(sheet, "JPEG")
+    with pytest.raises(Unreadable, match="restarts"):
+        decode_rgb(whole[:-2] + b"\xff\xd0" * 300_000 + whole[-2:])
+    began = time.monotonic()
+    assert np.array_equal(decode_rgb(whole[:-2] + b"\xff" * 100_000 + whole[-2:]), decode_rgb(whole))
+    decode_rgb(whole[:-2] + b"\xff" * 100_000 + b"\0" + whole[-2:])
+    decode_rgb(whole[:2] + b"\xff" * 100_000 + b"\0" + whole[2:])
+    assert time.monotonic() - began < 10, "these took a minute and more, four times as long for twice as many"
+
+
+def test_what_is_slow_to_read_is_refused_before_it_is_read(sheet: np.ndarray) -> None:
+    gif = _encoded(sheet, "GIF")
+    end = gif.rindex(b"\0;")
+    with pytest.raises(Unreadable, match="blocks in a row"):
+        decode_rgb(gif[:end] + b"\1\0" * 1_000_001 + gif[end:])
+    with pytest.raises(Unreadable, match="written as text and larger than 32 MB"):
+        decode_rgb(b"P3 3000 3000 255\n" + b"7 " * 2**24)
+    assert decode_rgb(b"P2 16 16 255\n" + b"7 " * 256).shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("fill", [b"", b"\xff\xff"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_with_restarts_is_whole_with_fill_bytes_or_without(
+    sheet: np.ndarray, progressive: bool, fill: bytes
+) -> None:
+    whole = _encoded(sheet, "JPEG", restart_marker_blocks=2, progressive=progressive)
+    filled = re.sub(rb"\xff[\xd0-\xd7\xda]", lambda mark: fill + mark[0], whole)
+    assert np.array_equal(decode_rgb(filled), np.asarray(Image.open(io.BytesIO(whole)).convert("RGB")))
+
+
+# What cameras and scanners get wrong: a negative size, a text that is a number, two values in place of one.
+@pytest.mark.parametrize("entry", [(0x11A, 10, 1, 44), (0x10E, 12, 1, 44), (0x100, 9, 1, 2**32 - 5)])
+def test_a_photo_on_its_side_is_taken_upright_whatever_else_its_tags_say(
+    sheet: np.ndarray, entry: tuple[int, int, int, int]
+) -> None:
+    tags = struct.pack("<HHHII", 2, 0x112, 3, 1, 6) + struct.pack("<HHII", *entry) + bytes(4)
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + (tags + bytes(6) + struct.pack("<ii", -1, 2**31 - 1))
+    turned = _encoded(np.rot90(sheet).copy(), "JPEG", quality=100, exif=exif)
+    loaded = Image.open(io.BytesIO(turned))
+    loaded.load()
+    for got in (decode_rgb(turned)[..., 0], images.read(loaded).luma * 255):
+        assert np.abs(got.astype(float) - sheet).mean() < 3
+
+
+def test_a_tiff_whose_resolution_is_given_twice_is_taken(sheet: np.ndarray) -> None:
+    whole = bytearray(_encoded(sheet, "TIFF", dpi=(72, 72)))
+    at = whole.index(struct.pack("<HHI", 282, 5, 1))
+    whole[at + 4] = 2
+    assert np.array_equal(decode_rgb(bytes(whole))[..., 0], sheet)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "PPM", "GIF"])

@@ -85,6 +85,14 @@ def test_a_failed_save_leaves_the_old_model(folder: Path) -> None:
     assert before == ((folder / "config.json").read_bytes(), (folder / "model.safetensors").read_bytes())
 
 
+def test_a_full_disk_leaves_the_old_model_and_says_so(small_disk: Path) -> None:
+    folder = model_folder.save(small_disk / "model", {"scn": Tiny()}, 64)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(OSError, match=r"model\.safetensors cannot be written: .*No space left on device.*Make room"):
+        model_folder.save(folder, {"scn": Tiny(500_000)}, 64)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_a_missing_a_foreign_and_a_misshaped_tensor_are_named(folder: Path) -> None:
     change_tensors(folder, scn__layer__bias=None, scn__extra=torch.ones(1), isn__layer__weight=torch.ones(4, 1, 5, 5))
     with pytest.raises(ModelFolderError) as caught:

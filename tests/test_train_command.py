@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,13 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_all_stages_run_and_leave_a_model_pictures_and_figures_and_nothing_else(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
+    half = tmp_path / "runs" / "few_steps" / "model" / ".tmpQ3kd0x"  # as a kill in the middle of saving leaves it
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
     before = torch.get_rng_state()
     assert train_command.main(SMALL) == 0
     torch.set_rng_state(before)
+    assert {path.name for path in half.parent.iterdir()} == {"config.json", "model.safetensors"}
     said = capfd.readouterr().err
     assert "procedural faces, since data.root is null" in said
     assert "4 training and 2 validation photos of 32 px" in said
@@ -170,12 +175,28 @@ def test_a_wrong_key_or_value_is_named_and_nothing_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_key_that_there_is_not_is_hydras_error_and_names_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit) as stopped:
-        train_command.main([*SMALL, "trian.foo=1"])
-    assert stopped.value.code == 1
-    assert "trian.foo" in capfd.readouterr().err
+def test_a_key_that_there_is_not_is_hydras_error_and_names_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    assert train_command.main([*SMALL, "trian.foo=1"]) == 1
+    said = capfd.readouterr().err
+    assert "ConfigError: Could not override 'trian.foo'" in said
+    assert "Traceback" not in said
+    assert "HYDRA_FULL_ERROR" not in os.environ
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminal_that_was_closed_does_not_change_the_exit_status(monkeypatch: pytest.MonkeyPatch):
+    screen, terminal = os.openpty()
+    closed = open(terminal, "w")  # noqa: SIM115 - closing it fails, as all writing does
+    os.close(screen)
+    monkeypatch.setattr(sys, "stderr", closed)
+    with pytest.raises(OSError, match="Input/output error"):
+        print("anything", file=closed, flush=True)
+    assert train_command.main(["experiment=cali_sketch"]) == 1
+    with suppress(OSError):
+        closed.close()
 
 
 def test_no_photos_is_an_error_that_says_how_to_get_some(capfd: pytest.CaptureFixture[str]):

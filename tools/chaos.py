@@ -74,6 +74,11 @@ def wait_for_a_step(process: subprocess.Popen[bytes], run_dir: Path) -> None:
         time.sleep(0.005)
 
 
+def unfinished(run_dir: Path) -> list[str]:
+    """What is being written, or a kill left half-written: until it is whole, a file has a name with a dot before it."""
+    return [str(path.relative_to(run_dir)) for path in run_dir.rglob(".*")]
+
+
 def kill_somewhere(process: subprocess.Popen[bytes], run_dir: Path, chance: random.Random) -> str:
     """Ends the process at a moment of its own choosing; says how. "end" if it came to its own end before."""
     kind = chance.choices(["start", "training", "save", "SIGTERM", "SIGINT"], [15, 40, 30, 8, 7])[0]
@@ -84,7 +89,7 @@ def kill_somewhere(process: subprocess.Popen[bytes], run_dir: Path, chance: rand
         time.sleep(chance.uniform(0, 1.5))
     if kind == "save":
         folder = run_dir / "checkpoints"
-        while process.poll() is None and not any(name.endswith(".writing") for name in os.listdir(folder)):
+        while process.poll() is None and not any(name.startswith(".") for name in os.listdir(folder)):
             pass
         time.sleep(chance.uniform(0, 0.004))
     if process.poll() is None:
@@ -123,7 +128,7 @@ def fingerprint(run_dir: Path) -> dict[str, Any]:
         "figures": lines,
         "checkpoints": {path.name: checkpoint_digest(path) for path in checkpoints},
         "files": {path.name: path.read_bytes() for path in files},
-        "left over": [path.name for path in run_dir.rglob("*.writing")],
+        "left over": unfinished(run_dir),
     }
 
 
@@ -171,7 +176,7 @@ def torment(run_dir: Path, tally: Tally, kills: int, share: float, chance: rando
         if how == "end":
             return
         tally.kills[how] += 1
-        tally.half_written += any(run_dir.rglob("*.writing"))
+        tally.half_written += bool(unfinished(run_dir))
         harm = damage(run_dir, chance) if chance.random() < share else None
         if harm:
             tally.damaged[harm] += 1

@@ -348,6 +348,8 @@ def _laden(random: np.random.Generator, many: Many) -> Iterator[Case]:
     yield Case("laden jpeg", "jpeg-trailing", data + bytes(2_000_000), "right", decoded)
     plain = encoded(sheet, "JPEG")
     shown = np.asarray(Image.open(io.BytesIO(plain)))
+    yield Case("laden jpeg", "jpeg-restarts", plain[:-2] + b"\xff\xd0" * 20_000_000 + plain[-2:], "refuse")
+    yield Case("laden jpeg", "jpeg-fill", plain[:-2] + b"\xff" * 5_000_000 + b"\0" + plain[-2:], "any")
     yield Case("laden jpeg", "jpeg-second-inside", plain + plain[:500], "right", shown)
     frames = [Image.fromarray(np.roll(sheet[..., 0], n, 1)) for n in range(400)]
     first = np.repeat(sheet[..., :1], 3, 2)

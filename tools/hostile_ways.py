@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hostile_configs
 import numpy as np
 import torch
 from PIL import Image
@@ -50,6 +51,7 @@ def all_attempts(folder: Path) -> list[Attempt]:
         *_prepared(folder / "prepared"),
         *_arguments(model),
         *_whole_folders(folder),
+        *(Attempt(*attempt) for attempt in hostile_configs.attempts(folder / "configs")),
     ]
 
 

@@ -39,13 +39,13 @@ def main() -> None:
     try:
         path = find_checkpoint(options.checkpoint)
         state = load_checkpoint(path)
-        config, photos = state["config"], state["data"].get("train")
+        networks, config = (build(state, "scn"), build(state, "isn")), state["config"]
         info = {
             "name": config["name"],
             "trained": f"{path.name}, step {state['step']} of {state['stage']}",
-            "photos": photos,
+            "photos": state["data"].get("train"),
         }
-        model = CaliSketch(build(state, "scn"), build(state, "isn"), config["data"]["size"], info)
+        model = CaliSketch(*networks, config["data"]["size"], info)
         print(
             f"{path} -> {model.save_pretrained(options.out)}; trained networks: {', '.join(state['trained']) or 'none'}"
         )

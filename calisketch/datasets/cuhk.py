@@ -51,8 +51,9 @@ def prepare_cuhk(
     The other arguments, the Report and the errors are those of `prepare_photos`; the photos are aligned as they come.
     """
     splits = split if isinstance(split, Mapping) else read_split(split)
-    images, problems = collect(_only_pairs(source))
-    report = Report(Path(out), problems=problems)
+    out = Path(out).expanduser()
+    images, problems = collect(_only_pairs(source), out)
+    report = Report(out, problems=problems)
     items = match(images, splits, problems)
     missing = [sum(1 for name, part in splits.items() if (part == "test") == test) for test in (False, True)]
     for item in items:

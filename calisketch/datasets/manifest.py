@@ -179,10 +179,11 @@ def write_manifest(
     versions: Mapping[str, str],
     listing: str,
     entries: Iterable[tuple[str, Mapping[str, Any]]],
+    aside: Path,
 ) -> None:
     """Write the manifest aside, line by line, flush it to the disk, and rename it.
 
-    entries: (name, entry) in the order of the names.
+    entries: (name, entry) in the order of the names. aside: the folder to write it in, on the same disk.
     """
 
     def lines() -> Iterator[bytes]:
@@ -201,7 +202,7 @@ def write_manifest(
             before = entry_line(name, entry)
         yield f"{before}\n}}}}\n".encode() if before is not None else b"}}\n"
 
-    write_aside(folder / MANIFEST, lines(), sync=True)
+    write_aside(folder / MANIFEST, lines(), aside=aside, sync=True)
 
 
 def check_settings(folder: Path, recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

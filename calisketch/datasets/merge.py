@@ -67,7 +67,8 @@ def merge(plan: Plan) -> Merged:
         for shard_folder in folder.glob("shard-*"):
             if shard_folder.is_dir():
                 shutil.rmtree(shard_folder)
-        shutil.rmtree(folder)  # the lock files too: whoever waits for one notices, and takes a new one
+        # The lock files too. Whoever waits for one may make it anew meanwhile, and then removes the folder in its turn.
+        shutil.rmtree(folder, ignore_errors=True)
     return merged
 
 
@@ -93,16 +94,18 @@ class _Merging:
 
     def write(self) -> Merged:
         plan = self.plan
+        aside = plan.out / PREPARING / "merge"
+        remove_aside(aside)
         with closing(Entries()) as entries:
             versions = self._read(entries)
             splits, recorded = self._splits(entries)
             names = sorted(splits)
             if plan.tars:
-                self._tars(entries, splits, {tar_of(name, plan.tars) for name in recorded})
+                self._tars(entries, splits, {tar_of(name, plan.tars) for name in recorded}, aside)
             for name, path in self.tars.items():
                 os.replace(path, plan.out / name)
             lines = ((name, self._entry(name, entries, splits[name])) for name in names)
-            write_manifest(plan.out, plan.settings, versions, plan.listing, lines)
+            write_manifest(plan.out, plan.settings, versions, plan.listing, lines, aside)
         if plan.tars:
             for path in plan.out.glob("photos-*-of-*.tar"):  # of an earlier number of tars
                 if re.fullmatch(r"photos-\d{5}-of-\d{5}\.tar", path.name) and not path.name.endswith(
@@ -157,7 +160,7 @@ class _Merging:
                 splits[min(training, key=lambda name: (rank(name), name))] = "validation"
         return splits, [name for name, split in splits.items() if split != recorded[name]]
 
-    def _tars(self, entries: Entries, splits: Mapping[str, str], changed: set[int]) -> None:
+    def _tars(self, entries: Entries, splits: Mapping[str, str], changed: set[int], aside: Path) -> None:
         """Find the tars that wait to be moved; those with a changed split are packed again, since they tell it."""
         plan = self.plan
         for shard in self.shards:
@@ -169,8 +172,6 @@ class _Merging:
         for name in sorted(splits) if changed else []:
             if tar_of(name, plan.tars) in changed:
                 members[tar_of(name, plan.tars)].append(name)
-        aside = plan.out / PREPARING / "merge"
-        remove_aside(aside)
         for number, names in members.items():
             path = aside / "tars" / tar_name(number, plan.tars)
             new = ((name, {**entries[name], "split": splits[name]}) for name in names)

@@ -43,8 +43,9 @@ class Plan:
 
     @cached_property
     def listing(self) -> str:
-        """A hash of what is asked for: while it is the same, so is everybody's share."""
-        return hashlib.sha256("\n".join(item.name for item in self.items).encode()).hexdigest()
+        """A hash of what is asked for, and of the number of tars: while it is the same, so is everybody's share."""
+        asked = [item.name if item.artist is None else f"{item.name}\t+ drawing" for item in self.items]
+        return hashlib.sha256("\n".join([*asked, f"\t{self.tars} tars"]).encode()).hexdigest()
 
     @cached_property
     def splits(self) -> dict[str, str]:

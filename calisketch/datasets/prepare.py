@@ -13,6 +13,7 @@ interrupted run continues where it was. Work is spread over processes, one image
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -112,8 +113,9 @@ def prepare_photos(
     """
     if not 0.0 <= validation_share < 1.0:
         raise ValueError(f"validation_share must be in [0, 1); got {validation_share}.")
-    images, problems = collect(source)
-    report = Report(Path(out), problems=problems)
+    out = Path(out).expanduser()
+    images, problems = collect(source, out)
+    report = Report(out, problems=problems)
     by_eyes = align and alignment.detector_available()
     if align and not by_eyes:
         report.warnings.append(
@@ -141,13 +143,13 @@ def prepare_photos(
     )
 
 
-def collect(source: str | Path | Sequence[str | Path]) -> tuple[list[ImageSource], list[Problem]]:
-    """The images of one or several folders and archives. Raises ValueError if there are none at all."""
+def collect(source: str | Path | Sequence[str | Path], out: Path) -> tuple[list[ImageSource], list[Problem]]:
+    """The images of one or several folders and archives, `out` left out. Raises ValueError if there are none at all."""
     roots = [source] if isinstance(source, (str, Path)) else list(source)
     images: list[ImageSource] = []
     problems: list[Problem] = []
     for root in roots:
-        found, bad = find_images(Path(root).expanduser())
+        found, bad = find_images(Path(root).expanduser(), out)
         images += found
         problems += bad
     if not images and not problems:
@@ -207,6 +209,8 @@ def prepare_items(
     settings: at least `size` and `align` ("eyes", "centre", or "rows": CUHK's). needs_validation: see `Plan`. The other
     arguments are as in `prepare_photos`, whose errors it raises too.
     """
+    if not hasattr(os, "pread"):
+        raise OSError("photos are prepared on Linux and macOS only; on Windows use WSL, and take the finished folder.")
     _check_arguments(contour, settings["size"], output, tar_photos)
     part = Shard(0, 1) if shard is None else Shard(shard, shards)
     if shard is None:

@@ -23,7 +23,8 @@ from calisketch.decoding import LARGEST_FILE, LARGEST_IMAGE, Unreadable, decode,
 
 __all__ = ["IMAGE_SUFFIXES", "ImageSource", "Problem", "Unreadable", "decode_grey", "decode_rgb", "find_images"]
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"})
+_UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw"})
 MOST_MEMBERS = 500_000
 _LARGEST_DIRECTORY = 96 * 2**20  # bytes of an archive's table of contents; each of its lines takes ten times as much
 _LONGEST_NAME = 200  # bytes of all parts together, of which the prepared files' names are made; file systems take 255
@@ -100,15 +101,19 @@ def _unpacked(stream: IO[bytes]) -> bytes:
     return data
 
 
-def find_images(root: Path) -> tuple[list[ImageSource], list[Problem]]:
+def find_images(root: Path, out: Path | None = None) -> tuple[list[ImageSource], list[Problem]]:
     """Every image under a folder or in a zip archive, archives in the folder included, in the order of their names.
 
-    Files with other suffixes and the hidden files of operating systems are passed over. Returns (images, problems);
-    problems are damaged archives and members that point outside the archive.
-    Raises FileNotFoundError if `root` does not exist, ValueError if it is a file that is no zip archive.
+    Files with other suffixes, the hidden files of operating systems and the folder `out`, which is written to, are
+    passed over. Returns (images, problems); problems are damaged archives, members that point outside the archive,
+    photos in formats that are not read, and links to folders.
+    Raises FileNotFoundError if `root` does not exist, ValueError if it is a file that is no zip archive, or `out`.
     """
     if not root.exists():
         raise FileNotFoundError(f"no such file or folder: {root}. Give a folder of images or a zip archive.")
+    out = out.resolve() if out is not None else None
+    if root.resolve() == out:
+        raise ValueError(f"{root} is the source and the folder to prepare into. Give another folder with out=...")
     images: list[ImageSource] = []
     problems: list[Problem] = []
     if root.is_file():
@@ -123,7 +128,12 @@ def find_images(root: Path) -> tuple[list[ImageSource], list[Problem]]:
         )
 
     for folder, subfolders, names in os.walk(root, onerror=closed):
-        subfolders[:] = sorted(name for name in subfolders if not _hidden(name))
+        here = Path(folder).resolve()
+        subfolders[:] = sorted(name for name in subfolders if not _hidden(name) and here / name != out)
+        for path in (Path(folder) / name for name in subfolders):
+            if path.is_symlink() and Path(os.path.realpath(path)) != out:
+                remedy = "Give the folder that it leads to as one more source, or ignore this."
+                problems.append(Problem(str(path), "is a link to a folder, which is not followed", remedy))
         for name in sorted(names):
             path = Path(folder) / name
             parts = (root.resolve().name, *path.relative_to(root).parts)
@@ -136,6 +146,8 @@ def find_images(root: Path) -> tuple[list[ImageSource], list[Problem]]:
                     images.append(ImageSource(path, None, parts))
             elif path.suffix.lower() == ".zip":
                 _add_archive(path, parts, images, problems)
+            elif path.suffix.lower() in _UNREAD_SUFFIXES:
+                problems.append(Problem(str(path), "is in a format that is not read here", "Save it as JPEG or PNG."))
     return images, problems
 
 

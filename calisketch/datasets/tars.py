@@ -81,6 +81,13 @@ def _add(archive: tarfile.TarFile, stream: BinaryIO, name: str, data: bytes) -> 
     return stream.tell() - -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
+def _read_at(descriptor: int, size: int, offset: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)  # Windows, where processes do not share an open file
+    return os.read(descriptor, size)
+
+
 class TarFiles:
     """Reads members by their place: one `pread` each, which processes that share an open file do not disturb.
 
@@ -93,7 +100,7 @@ class TarFiles:
     def read(self, path: Path, offset: int, size: int, name: str) -> bytes:
         """The bytes of the member `name`. Raises ValueError naming tar and member if it does not lie there."""
         begin = offset - tarfile.BLOCKSIZE
-        data = os.pread(self._descriptor(path), size + tarfile.BLOCKSIZE, max(begin, 0))
+        data = _read_at(self._descriptor(path), size + tarfile.BLOCKSIZE, max(begin, 0))
         if begin < 0 or len(data) != size + tarfile.BLOCKSIZE:
             raise ValueError(f"{path} ends before its member {name} does")
         try:
@@ -111,7 +118,7 @@ class TarFiles:
     def _descriptor(self, path: Path) -> int:
         descriptor = self._open.get(path)
         if descriptor is None:
-            descriptor = self._open[path] = os.open(path, os.O_RDONLY)
+            descriptor = self._open[path] = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
             if len(self._open) > MOST_OPEN:
                 os.close(self._open.popitem(last=False)[1])
         else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from ..stage import Batch
 
@@ -85,8 +86,11 @@ class TrainingBatches:
         self.processes = processes
         self.images_per_step = batch_size * accumulate * processes
 
-    def after(self, images: int) -> Iterator[list[Batch]]:
-        """Endless: the micro-batches of the step that follows on ``images`` seen in the stage, then of the next."""
+    def after(self, images: int) -> Generator[list[Batch], None, None]:
+        """Endless: the micro-batches of the step that follows on ``images`` seen in the stage, then of the next.
+
+        To be closed, which ends the loading processes.
+        """
         plan = _Plan(self, images)
         loader = DataLoader(
             self.dataset,
@@ -99,11 +103,16 @@ class TrainingBatches:
         )
         epochs = plan.epochs()
         micro: list[Batch] = []
-        for items in loader:
-            micro.append(self._finish(items, next(epochs)))
-            if len(micro) == self.accumulate:
-                yield micro
-                micro = []
+        loading: Any = iter(loader)
+        try:
+            for items in _with_plain_errors(loading):
+                micro.append(self._finish(items, next(epochs)))
+                if len(micro) == self.accumulate:
+                    yield micro
+                    micro = []
+        finally:
+            if self.workers:  # they ignore SIGTERM: Python would wait for them at its exit, and never come to it
+                loading._shutdown_workers()
 
     def _finish(self, items: Batch, epochs: list[int]) -> Batch:
         batch = to_device(items, self.device, channels_last=self.channels_last)
@@ -118,6 +127,18 @@ class TrainingBatches:
             start = end
         batch["sketch"] = sketches[0] if len(sketches) == 1 else torch.cat(sketches)
         return batch
+
+
+def _with_plain_errors(loader: Iterable[Batch]) -> Iterator[Batch]:
+    """What the loader gives; a loading process's error as it was raised there, without the traceback in its text."""
+    try:
+        yield from loader
+    except Exception as error:
+        name = type(error).__name__
+        found = re.match(rf"(?s)Caught {name} in DataLoader worker.*^(?:\w+\.)*{name}: (.*)", str(error), re.MULTILINE)
+        if found is None:
+            raise
+        raise type(error)(found[1].strip()) from error
 
 
 class _Plan:
@@ -179,6 +200,12 @@ def validation_batches(
         batch["index"] = batch["index"] + first_index
         result.append(batch)
     return result
+
+
+def evenly_chosen(dataset: Dataset[Any], most: int) -> Dataset[Any]:
+    """``most`` samples of a data set at even distances; all of one that has no more."""
+    count = len(dataset)  # type: ignore[arg-type]
+    return dataset if count <= most else Subset(dataset, [place * count // most for place in range(most)])
 
 
 @torch.no_grad()

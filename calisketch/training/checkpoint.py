@@ -28,6 +28,10 @@ class CheckpointError(RuntimeError):
     """A checkpoint that is missing, unreadable, of another format or of another system; or that cannot be written."""
 
 
+class NotOpened(CheckpointError):
+    """A checkpoint that is there and may not be opened, and may well be sound."""
+
+
 class OtherVersion(CheckpointError):
     """A checkpoint that another version of calisketch wrote, in a format that this one does not read."""
 
@@ -84,7 +88,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         version, state = read_packed(path, FORMAT, FORMAT_VERSION)
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint at {path}.") from error
-    except (OSError, PackingError) as error:
+    except OSError as error:
+        raise NotOpened(f"the checkpoint {path} cannot be opened: {error}. Mend that, and try again.") from error
+    except PackingError as error:
         raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}.") from error
     if version > FORMAT_VERSION:
         raise OtherVersion(
@@ -105,14 +111,14 @@ def load_latest(folder: Path, *, set_aside: bool = False) -> dict[str, Any] | No
 
     Raises:
         CheckpointError: there are checkpoints, and none of them can be read.
-        OtherVersion: the newest is of another version; none older is taken in its place.
+        NotOpened, OtherVersion: the newest may not be opened, or is of another version; none older is taken for it.
     """
     paths = list_checkpoints(folder)
     damaged: list[tuple[Path, CheckpointError]] = []
     for path in reversed(paths):
         try:
             state = load_checkpoint(path)
-        except OtherVersion:
+        except (NotOpened, OtherVersion):
             raise
         except CheckpointError as error:
             damaged.append((path, error))
@@ -154,8 +160,9 @@ def find_checkpoint(source: str | Path) -> Path:
 
 def tidy(folder: Path) -> None:
     """Removes what killed processes left half-written in a folder; only for the one process that writes there."""
-    for path in folder.glob(".*.writing"):
-        path.unlink(missing_ok=True)
+    for pattern in (".*.writing", ".tmp*"):  # the second are safetensors' own, which it renames when they are whole
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def check_room(folder: Path, needed: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,21 @@ from lightning_fabric.strategies import DDPStrategy
 from torch.utils.data import Dataset
 
 from ..stage import Stage
-from .batches import Draw
+from .batches import Draw, evenly_chosen
 from .checkpoint import CheckpointError, check_room, list_checkpoints, load_latest, tidy
 from .interruption import Interrupted, StopSignals
 from .logging import Logs, MetricsFile, Terminal, Tracker
 from .ownership import only_writer
-from .processes import PATIENCE, Lifeline, agree, leaving_no_one_waiting, share, share_tensors, started_by_torchrun
+from .processes import (
+    PATIENCE,
+    Lifeline,
+    ProcessLost,
+    agree,
+    leaving_no_one_waiting,
+    share,
+    share_tensors,
+    started_by_torchrun,
+)
 from .settings import Settings, check_stages
 from .stage_run import StageBatches, StageRun
 from .state import InitFrom, RunState, differences
@@ -40,7 +50,8 @@ class Engine:
     Args:
         run_dir: gets checkpoints/, previews/ and metrics.jsonl.
         wandb: arguments of ``logging.Tracker`` (mode, project, name); None: no W&B.
-        config: what the checkpoints keep as the run's configuration; plain containers.
+        config: what the checkpoints keep as the run's configuration, plain containers; None: the settings and the
+            stages' schedules.
         quiet: nothing on the terminal.
         settings: the fields of ``settings.Settings``: precision, batch_size, accumulate, ema_decay ...
 
@@ -83,7 +94,8 @@ class Engine:
         Args:
             stages: every stage of the system, in order.
             train: items with ``photo`` (3, H, W), ``index`` and whatever else the stages read.
-            validation: alike; without it no stage ends on a plateau, and previews show training samples.
+            validation: alike, of which ``validation_samples`` are taken; without it no stage ends on a plateau, and
+                previews show training samples.
             draw: makes each batch's ``sketch`` from its ``photo``; None if the items bring their own.
             only: names of the stages to run now; None is all.
             init_from: other runs' weights to start from (see ``RunState.init_from``); of no effect on a resumed run.
@@ -103,8 +115,13 @@ class Engine:
         """
         check_stages(only, [stage.name for stage in stages])
         selected = [stage for stage in stages if only is None or stage.name in only]
+        if self.config is None:
+            schedules = {stage.name: asdict(stage.schedule) for stage in stages}
+            self.config = {**asdict(self.settings), "schedules": schedules}
         state = RunState(stages, ema_decay=self.settings.ema_decay, scaler=self.scaler, config=self.config)
         state.data = {"train": _count(train), "validation": _count(validation)}
+        if validation is not None:
+            validation = evenly_chosen(validation, self.settings.validation_samples)
         try:
             with leaving_no_one_waiting(self.fabric, self.lifeline):
                 self._place(state)
@@ -311,6 +328,11 @@ def _memory_advice() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
+        if str(error).startswith("DataLoader worker (pid"):
+            raise ProcessLost(
+                f"a data-loading process was lost: {error}. If memory ran out, lower workers. The last checkpoint is "
+                "intact; the same command goes on from there."
+            ) from error
         exhausted = any(words in str(error) for words in CPU_OUT_OF_MEMORY)
         if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not exhausted:
             raise

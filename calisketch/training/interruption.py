@@ -34,7 +34,7 @@ class StopSignals:
     already sent SIGINT. SIGHUP comes from the shell and from the terminal itself when that is closed, so it has no
     second one. torchrun passes signals on that may have come here directly too, and has SIGKILL for an end at once:
     under it SIGTERM has no second one either, and SIGINT only after a second's time. A signal that the process was
-    started to ignore, such as SIGHUP under nohup, stays ignored.
+    started to ignore, such as SIGHUP under nohup, stays ignored; one that a program around Python handles, is its own.
 
     Args:
         announce: say on standard error that the end is near.
@@ -51,7 +51,7 @@ class StopSignals:
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
             for number in SIGNALS:
-                if signal.getsignal(number) != signal.SIG_IGN:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._note)
         return self
 

@@ -36,6 +36,8 @@ class MetricsFile:
             try:
                 aside.write_text("".join(f"{line}\n" for line in kept))
                 os.replace(aside, path)
+            except OSError as error:
+                raise _unwritable(path, error) from error
             finally:
                 aside.unlink(missing_ok=True)
         self.path = path
@@ -52,10 +54,7 @@ class MetricsFile:
             while line:  # a disk that is almost full takes a part, and only then fails
                 line = line[self._file.write(line) :]
         except OSError as error:
-            raise OSError(
-                f"{self.path} cannot be written: {error}. The last checkpoint is intact: mend that, and run the same "
-                "command again."
-            ) from error
+            raise _unwritable(self.path, error) from error
 
     def close(self) -> None:
         """Closes the file."""
@@ -269,6 +268,12 @@ def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """A run's figures, in the order they were written; a line cut off by a kill is left out."""
     return [record for line in path.read_text().splitlines() if (record := _parse(line)) is not None]
+
+
+def _unwritable(path: Path, error: OSError) -> OSError:
+    return OSError(
+        f"{path} cannot be written: {error}. The last checkpoint is intact: mend that, and run the same command again."
+    )
 
 
 def _parse(line: str) -> dict[str, Any] | None:

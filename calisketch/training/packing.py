@@ -39,15 +39,17 @@ def write_packed(path: Path, tree: Any, kind: str, version: int, *, also: Path |
         PackingError: something in the tree is of another type, or safetensors cannot write it.
         OSError: a full disk, or a folder that cannot be written to.
     """
-    tensors: dict[str, Tensor] = {}
-    text = json.dumps(_encode(tree, "", tensors), allow_nan=False, separators=(",", ":"))
+    text, tensors = _parts(tree)
     metadata = {"format": kind, "format_version": str(version), "tree": text, "sha256": _digest(version, text, tensors)}
     aside = path.with_name(f".{path.name}.writing")
     try:
+        aside.touch()
+        mode = aside.stat().st_mode
         try:
             save_file(tensors, aside, metadata)
         except SafetensorError as error:
             raise PackingError(str(error)) from error
+        aside.chmod(mode)  # safetensors' own are private, whatever the umask says
         with open(aside, "rb+") as file:
             os.fsync(file.fileno())
         if also is not None:
@@ -71,10 +73,12 @@ def read_packed(path: Path, kind: str, newest: int) -> tuple[int, Any]:
         Its version and the tree.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        OSError: there is no such file, or it may not be opened.
         PackingError: another kind, or any byte of the content is not what was written.
         MemoryError: there is not enough to read it.
     """
+    with open(path, "rb"):  # safetensors says of a file without permission that there is none
+        pass
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -88,7 +92,7 @@ def read_packed(path: Path, kind: str, newest: int) -> tuple[int, Any]:
         if version > newest:
             return version, None
         return version, _decode(json.loads(metadata["tree"]), tensors)
-    except (FileNotFoundError, PackingError):
+    except PackingError:
         raise
     except SafetensorError as error:
         raise PackingError(f"it is damaged or no safetensors file ({error})") from error
@@ -100,9 +104,9 @@ def read_packed(path: Path, kind: str, newest: int) -> tuple[int, Any]:
 
 def to_bytes(tree: Any) -> bytes:
     """A tree for another process of the same run: the containers' length, they, and the tensors."""
-    tensors: dict[str, Tensor] = {}
-    text = json.dumps(_encode(tree, "", tensors), allow_nan=False).encode()
-    return len(text).to_bytes(8, "little") + text + save(tensors)
+    text, tensors = _parts(tree)
+    encoded = text.encode()
+    return len(encoded).to_bytes(8, "little") + encoded + save(tensors)
 
 
 def from_bytes(content: bytes) -> Any:
@@ -111,11 +115,24 @@ def from_bytes(content: bytes) -> Any:
     return _decode(json.loads(content[8:end]), load(content[end:]))
 
 
+def _parts(tree: Any) -> tuple[str, dict[str, Tensor]]:
+    """The containers as JSON, and the tensors by name: those on the CPU as they lie, unless two share their memory."""
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(_encode(tree, "", tensors), allow_nan=False, separators=(",", ":"))
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        if place in seen:
+            tensors[name] = tensor.clone()  # safetensors refuses what is shared
+        seen.add(place)
+    return text, tensors
+
+
 def _encode(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """JSON; what JSON does not have is an object with one key that says what it is."""
     if isinstance(value, Tensor):
         name = path or "value"
-        tensors[name] = value.detach().cpu().contiguous().clone()  # a copy of its own: no two may share memory
+        tensors[name] = value.detach().cpu().contiguous()
         return {"tensor": name}
     if isinstance(value, Mapping):
         if all(isinstance(key, str) for key in value):

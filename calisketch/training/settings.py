@@ -30,6 +30,7 @@ class Settings:
         log_every: steps between logged ones.
         preview_every: steps between picture grids; one also at a stage's end.
         validate_every: steps between validations; one also at a stage's end.
+        validation_samples: at most so many are judged, at even distances; they stay on the device.
         checkpoint_every: steps between checkpoints; one also at a stage's end.
         preview_samples: rows of the picture grid.
         workers: processes that load data; 0 is right for data in memory.
@@ -51,6 +52,7 @@ class Settings:
     log_every: int = 100
     preview_every: int = 1000
     validate_every: int = 1000
+    validation_samples: int = 1000
     checkpoint_every: int = 1000
     preview_samples: int = 6
     workers: int = 0

@@ -6,6 +6,8 @@ import math
 import signal
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +117,14 @@ class StageRun:
             NonFiniteLoss: a term stopped being a number; nothing was saved since.
             Interrupted: a signal asked for it; everything is saved.
         """
+        with closing(self.batches.train.after(self.state.images)) as batches:
+            self._run(batches)
+
+    def _run(self, batches: Iterator[list[Batch]]) -> None:
         state, stage, settings = self.state, self.stage, self.settings
         self.logs.terminal.begin(stage.name, stage.schedule.iterations, state.step)
         for module in (*stage.generators.values(), *stage.discriminators.values()):
             module.train()
-        batches = self.batches.train.after(state.images)
         over = state.step >= stage.schedule.iterations
         waiting: tuple[StepReport, int] | None = None
         while not over:

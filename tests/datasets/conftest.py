@@ -64,3 +64,13 @@ def release(tmp_path: Path, pairs: dict[str, tuple[bytes, bytes]]) -> Path:
         (root / f"CUHK_testing_cropped_{folder}" / f"{name}.jpg").write_bytes(pairs["m1-030-01"][data])
     (root / "CUHK_testing_cropped_photo" / "Thumbs.db").write_bytes(b"x")
     return root
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for index in range(11):
+        Image.fromarray(draw_face(40, 3, index)[0]).save(folder / f"{index:02d}.png")
+    (folder / "03.png").write_bytes(b"damaged")
+    return folder

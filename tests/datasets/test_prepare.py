@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import cv2
@@ -83,6 +84,38 @@ def test_names_splits_and_problems_of_a_folder(tmp_path: Path) -> None:
     assert report.splits == {"train": 6, "validation": 2, "test": 1}
     assert [Path(problem.file).name for problem in report.problems] == ["0.png", "bad.jpg"]
     assert PreparedPhotos(tmp_path / "out", "test").names == ["test--more--0"]
+
+
+def test_what_is_prepared_into_the_source_is_no_source(tmp_path: Path) -> None:
+    for index in range(3):
+        Image.fromarray(draw_face(40, 3, index)[0]).save(tmp_path / f"{index}.jfif", "JPEG")
+    for out in (tmp_path / "out", tmp_path / "link"):
+        if out.name == "link":
+            out.symlink_to(tmp_path / ".elsewhere")
+            (tmp_path / ".elsewhere").mkdir()
+        assert _prepare(tmp_path, out).made == 3
+        assert str(again := _prepare(tmp_path, out)).count("problem") == 0
+        assert (again.made, again.kept) == (0, 3)
+        shutil.rmtree(out.resolve())
+    with pytest.raises(ValueError, match="is the source and the folder to prepare into"):
+        _prepare(tmp_path, tmp_path)
+
+
+def test_photos_that_are_not_reached_or_not_read_are_told(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "more").mkdir()
+    for folder in ("source", "more"):
+        Image.fromarray(draw_face(40, 3, 0)[0]).save(tmp_path / folder / "a.png")
+    (tmp_path / "source" / "linked").symlink_to(tmp_path / "more")
+    (tmp_path / "source" / "loop").symlink_to(tmp_path / "source")
+    (tmp_path / "source" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    report = _prepare(tmp_path / "source", tmp_path / "out")
+    assert report.made == 1
+    assert {Path(problem.file).name: problem.reason for problem in report.problems} == {
+        "linked": "is a link to a folder, which is not followed",
+        "loop": "is a link to a folder, which is not followed",
+        "IMG_1.HEIC": "is in a format that is not read here",
+    }
 
 
 def test_the_validation_share_is_stable_when_photos_are_added(tmp_path: Path) -> None:

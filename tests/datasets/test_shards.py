@@ -17,45 +17,16 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from preparing import TAR, dates, prepare, tree
 
-from calisketch.datasets import PreparedPhotos, Report, SettingsDiffer, prepare_cuhk, prepare_photos
+from calisketch.datasets import PreparedPhotos, prepare_cuhk
 from calisketch.datasets.drawn_face import draw_face
 from calisketch.datasets.shards import PREPARING, Journal, journal_state
-
-OPTIONS: dict[str, Any] = {"size": 32, "contour": "none", "align": False, "workers": 0}
-TAR = {"output": "tar", "tar_photos": 3}
-
-
-def prepare(source: Path, out: Path, **options: Any) -> Report:
-    return prepare_photos(source, out, **(OPTIONS | options))
-
-
-def tree(out: Path) -> dict[str, str]:
-    """Every file below a folder, hidden ones too, and its SHA-256."""
-    return {
-        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(out.rglob("*"))
-        if path.is_file()
-    }
-
-
-def dates(out: Path) -> dict[str, int]:
-    return {str(path.relative_to(out)): path.stat().st_mtime_ns for path in out.rglob("*.*") if path.is_file()}
 
 
 def command(root: Path, source: Path, out: Path, *more: str) -> list[str]:
     options = ["size=32", "contour=none", "align=false", f"source={source}", f"out={out}"]
     return [sys.executable, str(root / "tools" / "prepare.py"), *more, *options]
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    folder = tmp_path / "source"
-    folder.mkdir()
-    for index in range(11):
-        Image.fromarray(draw_face(40, 3, index)[0]).save(folder / f"{index:02d}.png")
-    (folder / "03.png").write_bytes(b"damaged")
-    return folder
 
 
 @pytest.fixture
@@ -105,58 +76,6 @@ def test_missing_shards_are_said_by_the_report_and_by_the_dataset(source: Path, 
     prepare(source, out, shard=2, shards=4)
     with pytest.raises(FileNotFoundError, match="shard 3 of 4 is not done: run the same command with shard=3"):
         PreparedPhotos(out)
-
-
-@pytest.mark.parametrize("form", [{}, TAR], ids=["folder", "tar"])
-def test_another_cut_of_the_work_takes_what_was_made(source: Path, tmp_path: Path, form: dict[str, Any]) -> None:
-    prepare(source, tmp_path / "one", **form)
-    made = prepare(source, tmp_path / "out", shard=1, shards=3, **form).made
-    assert made > 0
-    report = prepare(source, tmp_path / "out", **form)
-    assert (report.made, report.kept) == (10 - made, made)
-    assert tree(tmp_path / "one") == tree(tmp_path / "out")
-
-
-@pytest.mark.parametrize("form", [{}, TAR], ids=["folder", "tar"])
-def test_photos_added_changed_and_damaged_lead_to_what_a_new_preparation_gives(
-    source: Path, tmp_path: Path, form: dict[str, Any]
-) -> None:
-    out = tmp_path / "out"
-    prepare(source, out, **form)
-    before = dates(out)
-    assert (again := prepare(source, out, **form)).kept == 10
-    assert again.made == 0
-    assert {name: date for name, date in dates(out).items() if "manifest" not in name} == {
-        name: date for name, date in before.items() if "manifest" not in name
-    }
-    Image.fromarray(draw_face(40, 3, 50)[0]).save(source / "03.png")  # mended
-    Image.fromarray(draw_face(40, 3, 51)[0]).save(source / "05.png")  # another photo
-    Image.fromarray(draw_face(40, 3, 52)[0]).save(source / "new.name.png")
-    victim = sorted(out.glob("photo/07.png" if not form else "*.tar"))[0]
-    data = bytearray(victim.read_bytes())
-    data[700] ^= 1
-    victim.write_bytes(data)
-    for shard in (1, 0):
-        report = prepare(source, out, shard=shard, shards=2, **form)
-    assert report.ok
-    prepare(source, tmp_path / "new", **form)
-    assert tree(out) == tree(tmp_path / "new")
-    PreparedPhotos(out, verify=True)
-
-
-def test_overwriting_in_shards_drops_what_is_no_longer_there(source: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    prepare(source, out, size=48, **TAR)
-    (source / "04.png").unlink()
-    kept = prepare(source, out, size=48, **TAR)
-    assert "1 photos of earlier runs" in str(kept)
-    assert "04" in PreparedPhotos(out).names
-    with pytest.raises(SettingsDiffer, match="size: prepared with 48, now 32"):
-        prepare(source, out, shard=0, shards=2, **TAR)
-    for shard in range(2):
-        prepare(source, out, shard=shard, shards=2, overwrite=True, **TAR)
-    prepare(source, tmp_path / "new", **TAR)
-    assert tree(out) == tree(tmp_path / "new")
 
 
 def copies(source: Path, count: int) -> Path:
@@ -305,7 +224,7 @@ def test_a_worker_that_is_killed_is_told_with_the_photos_it_may_have_died_of(sou
     with pytest.raises(RuntimeError, match=r"for lack of memory, at one of these photos: .*\.png.*workers=1"):
         prepare(source, tmp_path / "out", workers=2, progress=kill_one)
     report = prepare(source, tmp_path / "out")
-    assert (report.kept >= 4, report.made + report.kept) == (True, 210)
+    assert (report.kept >= 3, report.made + report.kept) == (True, 210)  # four, of which one may be the broken photo
 
 
 @pytest.mark.parametrize("form", [{}, TAR], ids=["folder", "tar"])
@@ -383,43 +302,3 @@ def test_the_only_validation_photo_is_one_that_can_be_read(tmp_path: Path) -> No
         report = prepare(source, out, validation_share=0.001, **form)
         assert report.splits == {"train": 3, "validation": 1}
         assert PreparedPhotos(out, "validation").names != [first]
-
-
-def test_a_folder_of_the_earlier_version_is_gone_on_with(source: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    prepare(source, out)
-    manifest = json.loads((out / "manifest.json").read_text())
-    del manifest["listing"]
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")  # as version 0.1.0 wrote it
-    assert manifest["format_version"] == 1
-    assert len(PreparedPhotos(out)) + len(PreparedPhotos(out, "validation")) == 10
-    Image.new("RGB", (40, 40), "grey").save(source / "added.png")
-    report = prepare(source, out)
-    assert (report.made, report.kept) == (1, 10)
-    prepare(source, tmp_path / "new")
-    assert tree(out) == tree(tmp_path / "new")
-
-
-@pytest.mark.parametrize("form", [{}, TAR], ids=["folder", "tar"])
-def test_a_merge_that_is_cut_off_is_done_again(
-    source: Path, tmp_path: Path, form: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The tars are in their places by then, and the manifest that tells of them is not."""
-
-    class Cut(BaseException):
-        pass
-
-    def cut(*arguments: object) -> None:
-        raise Cut
-
-    out = tmp_path / "out"
-    with monkeypatch.context() as patched:
-        patched.setattr("calisketch.datasets.merge.write_manifest", cut)
-        with pytest.raises(Cut):
-            prepare(source, out, **form)
-    with pytest.raises(FileNotFoundError, match="not finished: run the same command again"):
-        PreparedPhotos(out)
-    report = prepare(source, out, **form)
-    assert (report.made, report.kept) == (0, 10)
-    prepare(source, tmp_path / "one", **form)
-    assert tree(out) == tree(tmp_path / "one")

@@ -89,6 +89,17 @@ def test_worker_processes_read_them_too(folders: tuple[Path, Path], start: str) 
     assert same(photos[0], first)
 
 
+def test_windows_reads_what_was_prepared_and_says_that_it_does_not_prepare(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "pread")
+    plain, tar = (PreparedPhotos(folder, cache=False) for folder in folders)
+    assert all(same(plain[index], tar[index]) for index in range(len(NAMES)))
+    with pytest.raises(OSError, match="Linux and macOS only"):
+        prepare_photos(folders[0] / "photo", tmp_path / "out", contour="none", align=False)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_copy_opens_its_own_files_and_all_are_closed(folders: tuple[Path, Path]) -> None:
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else None
     photos = PreparedPhotos(folders[1], cache=False)

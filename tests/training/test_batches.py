@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import multiprocessing
 from itertools import islice
 
 import pytest
 import torch
 from toy_stages import Photos, draw
 
-from calisketch.training.batches import SampleOrder, TrainingBatches, permutation, validation_batches
+from calisketch.stage import Batch
+from calisketch.training.batches import SampleOrder, TrainingBatches, evenly_chosen, permutation, validation_batches
 
 CPU = torch.device("cpu")
 
@@ -83,3 +85,21 @@ def test_validation_sketches_do_not_depend_on_the_batch_size_and_indices_are_the
 def test_an_empty_data_set_is_refused():
     with pytest.raises(ValueError, match="empty"):
         SampleOrder(0, seed=0)
+
+
+def test_of_a_large_validation_set_some_are_taken_at_even_distances():
+    assert [int(item["index"]) for item in evenly_chosen(Photos(10), 4)] == [0, 2, 5, 7]
+    assert len(evenly_chosen(Photos(10), 10)) == 10
+
+
+class Damaged(Photos):
+    def __getitem__(self, place: int) -> Batch:
+        raise OSError("photo 7 of faces.tar is damaged:\nits digest is another")
+
+
+def test_an_error_in_a_worker_process_reads_as_it_does_without_one():
+    for workers in (0, 1):
+        loading = TrainingBatches(Damaged(), draw, batch_size=4, accumulate=1, seed=5, device=CPU, workers=workers)
+        with pytest.raises(OSError, match=r"(?s)\Aphoto 7 of faces\.tar is damaged:.its digest is another\Z"):
+            next(loading.after(0))
+        assert multiprocessing.active_children() == []

@@ -3,6 +3,8 @@ from __future__ import annotations
 import datetime
 import os
 import random
+import signal
+import time
 from pathlib import Path
 
 import numpy
@@ -13,6 +15,7 @@ from safetensors.torch import save_file
 from calisketch.training import CheckpointError
 from calisketch.training.checkpoint import (
     FORMAT,
+    NotOpened,
     OtherVersion,
     check_room,
     find_checkpoint,
@@ -24,7 +27,7 @@ from calisketch.training.checkpoint import (
     save_checkpoint,
     tidy,
 )
-from calisketch.training.packing import write_packed
+from calisketch.training.packing import _parts, from_bytes, to_bytes, write_packed
 
 
 def state(total: int, stage: str = "scn") -> dict[str, object]:
@@ -48,14 +51,14 @@ def test_the_order_is_of_steps_beyond_eight_digits(tmp_path: Path):
     assert load_latest(tmp_path)["total"] == 100_000_000
 
 
-def test_every_flipped_bit_and_every_cut_is_noticed(tmp_path: Path):
+def test_a_flipped_bit_of_any_byte_and_every_cut_is_noticed(tmp_path: Path):
     tree = {**state(1), "numbers": [1, 2.5, float("inf"), None, True], "pair": (1, {2: torch.zeros(0)})}
     whole = save_checkpoint(tree, tmp_path / "whole").read_bytes()
     path = tmp_path / "step-00000001-scn.safetensors"
     damaged = [whole[:length] for length in range(len(whole))]
-    for bit in range(8 * len(whole)):
+    for place in range(len(whole)):
         flipped = bytearray(whole)
-        flipped[bit // 8] ^= 1 << bit % 8
+        flipped[place] ^= 1 << place % 8
         damaged.append(bytes(flipped))
     for content in damaged:
         path.write_bytes(content)
@@ -150,8 +153,51 @@ def test_another_version_is_never_replaced_by_an_older_checkpoint(tmp_path: Path
 def test_what_a_killed_process_left_is_tidied_up(tmp_path: Path):
     path = save_checkpoint(state(1), tmp_path)
     (tmp_path / ".step-00000002-scn.safetensors.writing").write_bytes(b"half")
+    big = {**state(3), "weight": torch.zeros(2**24)}
+    child = os.fork()
+    if child == 0:
+        save_checkpoint(big, tmp_path)
+        os._exit(0)
+    end = time.monotonic() + 20
+    while len(list(tmp_path.iterdir())) < 4 and time.monotonic() < end:  # safetensors writes to a file of its own
+        pass
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert len(list(tmp_path.iterdir())) > 1
     tidy(tmp_path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_checkpoint_that_may_not_be_opened_is_neither_called_damaged_nor_passed_over(tmp_path: Path):
+    save_checkpoint(state(1), tmp_path)
+    closed = tmp_path / "step-00000002-scn.safetensors"
+    closed.symlink_to(closed)  # for root there are no other files that cannot be opened
+    with pytest.raises(NotOpened, match=r"step-00000002-scn\.safetensors cannot be opened: .*symbolic links"):
+        load_latest(tmp_path, set_aside=True)
+    assert [path.name for path in list_checkpoints(tmp_path)] == [
+        "step-00000001-scn.safetensors",
+        "step-00000002-scn.safetensors",
+    ]
+
+
+def test_a_checkpoint_may_be_read_by_whom_the_umask_says(tmp_path: Path):
+    before = os.umask(0o027)
+    try:
+        assert save_checkpoint(state(1), tmp_path).stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)
+
+
+def test_tensors_that_share_memory_are_kept_each_and_no_other_is_copied():
+    whole = torch.arange(4.0)
+    tree = {"a": whole, "b": whole, "c": whole[1:3], "d": torch.zeros(3)}
+    _, tensors = _parts(tree)
+    assert tensors["a"].data_ptr() == whole.data_ptr()
+    assert tensors["d"].data_ptr() == tree["d"].data_ptr()
+    read = from_bytes(to_bytes(tree))
+    assert {name: value.tolist() for name, value in read.items()} == {
+        name: value.tolist() for name, value in tree.items()
+    }
 
 
 def test_a_checkpoint_is_found_by_run_folder_and_by_file(tmp_path: Path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import nn
 from toy_stages import Photos, ToyStage, discriminator, draw, generator, stages
 
 from calisketch.stage import Batch, Schedule, Stage
-from calisketch.training import CheckpointError, Engine, Interrupted, NonFiniteLoss, OutOfMemory
+from calisketch.training import CheckpointError, Engine, Interrupted, NonFiniteLoss, OutOfMemory, ProcessLost
 from calisketch.training.checkpoint import list_checkpoints, load_checkpoint, load_latest, save_checkpoint
 from calisketch.training.logging import read_metrics
 from calisketch.training.state import RunState
@@ -307,6 +308,60 @@ def test_what_changed_since_a_checkpoint_is_said(tmp_path: Path, capfd: pytest.C
     engine = Engine(tmp_path, **SETTINGS, config={"seed": 3, "system": {"width": 6}})
     with pytest.raises(CheckpointError, match=r"(?s)network 'scn'.*changed since: system\.width: 4 -> 6"):
         engine.fit([ToyStage("scn", generator(width=6), discriminator(), Schedule(6))], Photos(10), draw=draw)
+
+
+def test_what_changed_is_said_also_where_no_configuration_is_given(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    fit(tmp_path, only=["scn"])
+    fit(tmp_path, stages(second=5, draws_noise=True), seed=4, quiet=False)
+    said = capfd.readouterr().err
+    assert "changed since: seed: 3 -> 4" in said
+    assert "changed since: schedules.joint.iterations: 4 -> 5" in said
+
+
+def test_no_more_validation_samples_are_judged_than_the_setting_says(tmp_path: Path):
+    listed = stages()
+    judged: list[int] = []
+    figure = listed[0].plateau_figure
+    listed[0].plateau_figure = lambda b: (judged.extend(b["index"].tolist()), figure(b))[1]  # type: ignore
+    fit(tmp_path, listed, only=["scn"], validate_every=1000, validation_samples=2)
+    assert judged == [10, 12]
+
+
+def test_a_killed_data_loading_process_ends_the_run_with_a_word(tmp_path: Path):
+    class Deadly(Photos):
+        def __getitem__(self, place: int) -> Batch:
+            if place == 7:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().__getitem__(place)
+
+    engine = Engine(tmp_path, **SETTINGS | {"workers": 1})
+    with pytest.raises(ProcessLost, match=r"a data-loading process was lost: .*lower workers.*same command goes on"):
+        engine.fit(stages(), Deadly(10), draw=draw)
+
+
+def test_an_error_leaves_no_data_loading_process_that_python_would_wait_for_at_its_exit(tmp_path: Path):
+    listed = stages()
+
+    def wrong(batch: Batch) -> Batch:
+        raise KeyError("a stage of one's own")
+
+    listed[0].generator_losses = wrong  # type: ignore[method-assign]
+    with pytest.raises(KeyError) as caught:
+        fit(tmp_path, listed, workers=1)
+    assert caught.tb is not None  # as Python itself holds on to what ended it
+    assert multiprocessing.active_children() == []
+
+
+def test_a_run_removes_what_kills_have_left_and_sees_to_room_before_its_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    half = tmp_path / "checkpoints" / ".tmpQ3kd0x"
+    half.parent.mkdir()
+    half.write_bytes(b"half")
+    monkeypatch.setattr(RunState, "bytes_needed", lambda state: 10**15)
+    with pytest.raises(CheckpointError, match="one checkpoint takes about 1000000000"):
+        fit(tmp_path)
+    assert list(half.parent.iterdir()) == []
 
 
 def test_validation_pictures_and_models_use_the_averaged_weights(tmp_path: Path):

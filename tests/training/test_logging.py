@@ -137,3 +137,12 @@ def test_a_failing_tracker_becomes_one_warning(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "wandb", None)  # not installed
     with pytest.warns(UserWarning, match="W&B is left out"):
         Tracker("offline", tmp_path).log(RECORD, 1)
+
+
+def test_a_full_disk_leaves_the_figures_of_before_and_says_so(small_disk: Path):
+    path = small_disk / "metrics.jsonl"
+    path.write_text(json.dumps({"total": 1, "note": "x" * 5_000_000}) + "\n")
+    with pytest.raises(OSError, match=r"metrics\.jsonl cannot be written: .*No space left.*same command again"):
+        MetricsFile(path, total=1)
+    assert [path.name for path in small_disk.iterdir()] == ["metrics.jsonl"]
+    assert read_metrics(path)[0]["total"] == 1

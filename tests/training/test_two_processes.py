@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,8 +12,10 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from torch import Tensor
@@ -23,6 +26,7 @@ from calisketch.training import Interrupted
 from calisketch.training.batches import SampleOrder
 from calisketch.training.checkpoint import load_latest
 from calisketch.training.logging import read_metrics
+from calisketch.training.processes import seed_step
 from calisketch.training.settings import Settings
 
 HERE = Path(__file__).parent
@@ -226,6 +230,16 @@ def test_with_another_number_of_images_per_step_no_sample_of_an_epoch_is_left_ou
     stream = [sample for index in seen(trace, 0, "scn") for sample in index]
     assert len(stream) == 3 * 4 + 1 * 6 + 2 * 5
     assert stream == [sample for _, sample in SampleOrder(10, 3).slice(0, len(stream))]
+
+
+def test_every_process_and_every_step_draws_noise_of_its_own_and_a_resumed_run_the_same_again():
+    def noise(rank: int, total: int) -> tuple[float, ...]:
+        seed_step(SimpleNamespace(world_size=2, global_rank=rank), seed=3, total=total)  # type: ignore[arg-type]
+        return random.random(), float(numpy.random.random()), torch.rand(1).item()  # noqa: NPY002
+
+    drawn = [noise(rank, total) for rank in (0, 1) for total in (0, 1, 7)]
+    assert all(len(set(kind)) == len(drawn) for kind in zip(*drawn, strict=True))
+    assert noise(1, 7) == drawn[-1]
 
 
 def test_what_torchrun_has_started_is_recognised_and_a_contradiction_named(monkeypatch: pytest.MonkeyPatch):
