@@ -148,7 +148,7 @@ class Engine:
             return
         folder = self.run_dir / "checkpoints"
         check_room(folder, 0)
-        with only_writer(folder):
+        with only_writer(folder, say=self.terminal.say):
             tidy(folder)
             yield True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,9 @@ WAIT = 15.0  # seconds: the data-loading processes of a killed run live on for a
 
 
 @contextmanager
-def only_writer(folder: Path, *, wait: float = WAIT) -> Iterator[None]:
+def only_writer(
+    folder: Path, *, wait: float = WAIT, say: Callable[[str], None] = lambda message: None
+) -> Iterator[None]:
     """Holds a lock on an existing folder; the kernel releases it when the process ends, however it ends.
 
     Where the system or the file system has no such locks (Windows, some network folders) nothing is locked.
@@ -22,6 +24,7 @@ def only_writer(folder: Path, *, wait: float = WAIT) -> Iterator[None]:
     Args:
         folder: what is locked; nothing is written there.
         wait: seconds to wait for a holder to end.
+        say: gets one line when there is something to wait for.
 
     Raises:
         CheckpointError: another process holds it.
@@ -33,13 +36,19 @@ def only_writer(folder: Path, *, wait: float = WAIT) -> Iterator[None]:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        end = time.monotonic() + wait
+        begun = time.monotonic()
+        said = False
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > end:
+                if not said and wait:
+                    say(
+                        f"another process is at work in {folder.parent}: waiting for its end, {wait:.0f} s at the most."
+                    )
+                said = True
+                if time.monotonic() > begun + wait:
                     raise CheckpointError(
                         f"another process is training in {folder.parent}. Wait for its end or stop it, or give another "
                         "run_dir."

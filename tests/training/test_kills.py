@@ -85,11 +85,14 @@ with only_writer(Path({str(tmp_path / "checkpoints")!r})):
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
+        said: list[str] = []
         with (
             pytest.raises(CheckpointError, match="another process is training in"),
-            only_writer(tmp_path / "checkpoints", wait=0.0),
+            only_writer(tmp_path / "checkpoints", wait=0.3, say=said.append),
         ):
             pass
+        assert [line for line in said if "waiting for its end" in line] == said
+        assert len(said) == 1
     finally:
         process.kill()
         process.wait()
