@@ -51,12 +51,12 @@ def cuhk_root() -> Path:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with room for eight megabytes."""
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with room for eight megabytes, or for what the test gives as its parameter."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = shutil.which("mount")
-    command = [mount or "", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    command = [mount or "", "-t", "tmpfs", "-o", f"size={getattr(request, 'param', '8m')}", "tmpfs", str(folder)]
     if mount is None or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("needs the right to mount a small tmpfs")
     yield folder

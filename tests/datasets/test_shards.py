@@ -29,19 +29,6 @@ def command(root: Path, source: Path, out: Path, *more: str) -> list[str]:
     return [sys.executable, str(root / "tools" / "prepare.py"), *more, *options]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with room for a few photos."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    asked = [mount or "", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)]
-    if mount is None or subprocess.run(asked, capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a small tmpfs")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("form", [{}, TAR], ids=["folder", "tar"])
 def test_shards_in_any_order_give_byte_for_byte_what_one_process_gives(
     source: Path, tmp_path: Path, form: dict[str, Any]
@@ -227,6 +214,7 @@ def test_a_worker_that_is_killed_is_told_with_the_photos_it_may_have_died_of(sou
     assert (report.kept >= 3, report.made + report.kept) == (True, 210)  # four, of which one may be the broken photo
 
 
+@pytest.mark.parametrize("small_disk", ["100k"], indirect=True)
 @pytest.mark.parametrize("form", [{}, TAR], ids=["folder", "tar"])
 def test_a_full_disk_ends_the_preparation_cleanly_and_it_goes_on_with_more_room(
     source: Path, small_disk: Path, tmp_path: Path, form: dict[str, Any]
@@ -247,6 +235,7 @@ def test_a_full_disk_ends_the_preparation_cleanly_and_it_goes_on_with_more_room(
     assert tree(out) == tree(tmp_path / "one")
 
 
+@pytest.mark.parametrize("small_disk", ["100k"], indirect=True)
 def test_a_folder_that_may_not_be_written_is_named(source: Path, small_disk: Path) -> None:
     (small_disk / "out").mkdir()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)

@@ -10,116 +10,14 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from toy_stages import Photos, ToyStage, discriminator, draw, generator, stages
+from toy_runs import SETTINGS, assert_equal, fit
+from toy_stages import Photos, draw, generator, stages
 
-from calisketch.stage import Batch, Schedule, Stage
-from calisketch.training import CheckpointError, Engine, Interrupted, NonFiniteLoss, OutOfMemory, ProcessLost
-from calisketch.training.checkpoint import list_checkpoints, load_checkpoint, load_latest, save_checkpoint
+from calisketch.stage import Batch
+from calisketch.training import CheckpointError, Engine, NonFiniteLoss, OutOfMemory, ProcessLost
+from calisketch.training.checkpoint import list_checkpoints, load_checkpoint, load_latest
 from calisketch.training.logging import read_metrics
 from calisketch.training.state import RunState
-
-SETTINGS: dict[str, Any] = {
-    "batch_size": 4,
-    "seed": 3,
-    "accelerator": "cpu",
-    "log_every": 1,
-    "validate_every": 2,
-    "preview_every": 5,
-    "checkpoint_every": 1,
-    "preview_samples": 2,
-    "quiet": True,
-}
-
-
-def fit(run_dir: Path, listed: list[ToyStage] | None = None, **options: Any) -> RunState:
-    fitting = {key: options.pop(key) for key in ("only", "init_from", "after_stage") if key in options}
-    engine = Engine(run_dir, **SETTINGS | options)
-    listed = stages(draws_noise=True) if listed is None else listed
-    return engine.fit(listed, Photos(10), Photos(5, seed=1), draw=draw, **fitting)
-
-
-def stop_at(stage: ToyStage, call: int) -> None:
-    """Lets the stage signal its own process in the given call of generator_losses."""
-    terms, calls = stage.generator_losses, [0]
-
-    def signalling(batch: Batch) -> Batch:
-        calls[0] += 1
-        if calls[0] == call:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return terms(batch)
-
-    stage.generator_losses = signalling  # type: ignore[method-assign]
-
-
-def assert_equal(left: Any, right: Any, path: str = "") -> None:
-    """Equal to the last bit, through nested containers."""
-    assert type(left) is type(right), path
-    if isinstance(left, torch.Tensor):
-        assert torch.equal(left, right), path
-    elif isinstance(left, dict):
-        assert left.keys() == right.keys(), path
-        for key in left:
-            assert_equal(left[key], right[key], f"{path}/{key}")
-    elif isinstance(left, list | tuple):
-        assert len(left) == len(right), path
-        for place, (a, b) in enumerate(zip(left, right, strict=True)):
-            assert_equal(a, b, f"{path}/{place}")
-    else:
-        assert left == right, path
-
-
-def timeless(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in record.items() if key != "images_per_second"} for record in records]
-
-
-@pytest.mark.parametrize("stops", [[("scn", 4)], [("scn", 3), ("joint", 2)], [("joint", 1)]])
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path, stops: list[tuple[str, int]]):
-    fit(tmp_path / "straight")
-    run_dir = tmp_path / "interrupted"
-    for attempt, (name, call) in enumerate(stops):
-        listed = stages(seed=attempt, draws_noise=True)  # from the second on: other weights, another random state
-        stop_at(next(stage for stage in listed if stage.name == name), call)
-        with pytest.raises(Interrupted, match=r"SIGTERM after step \d of stage .*same command") as caught:
-            fit(run_dir, listed)
-        assert caught.value.number == signal.SIGTERM
-    fit(run_dir, stages(seed=5, draws_noise=True))
-    straight, resumed = load_latest(tmp_path / "straight" / "checkpoints"), load_latest(run_dir / "checkpoints")
-    assert straight["total"] == 10
-    assert_equal(straight, resumed)
-    lines = [timeless(read_metrics(folder / "metrics.jsonl")) for folder in (tmp_path / "straight", run_dir)]
-    assert lines[0] == lines[1]
-
-
-def test_channels_last_weights_meet_their_own_moments_after_a_resume(tmp_path: Path):
-    fit(tmp_path / "straight", channels_last=True)
-    listed = stages(draws_noise=True)
-    stop_at(listed[0], 4)
-    with pytest.raises(Interrupted):
-        fit(tmp_path / "interrupted", listed, channels_last=True)
-    fit(tmp_path / "interrupted", stages(seed=5, draws_noise=True), channels_last=True)
-    assert_equal(*(load_latest(tmp_path / name / "checkpoints") for name in ("straight", "interrupted")))
-
-
-def test_a_killed_run_resumes_from_an_older_checkpoint_and_writes_no_line_twice(tmp_path: Path):
-    fit(tmp_path / "straight", checkpoint_every=4)
-    listed = stages(draws_noise=True)
-    terms, calls = listed[0].generator_losses, [0]
-
-    def dying(batch: Batch) -> Batch:
-        calls[0] += 1
-        if calls[0] == 6:
-            raise KeyboardInterrupt  # stands for a kill: nothing is saved after it
-        return terms(batch)
-
-    listed[0].generator_losses = dying  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path / "killed", listed, checkpoint_every=4)
-    assert read_metrics(tmp_path / "killed" / "metrics.jsonl")[-1]["total"] == 5
-    assert load_latest(tmp_path / "killed" / "checkpoints")["total"] == 4
-    fit(tmp_path / "killed", stages(seed=9, draws_noise=True), checkpoint_every=4)
-    lines = [timeless(read_metrics(tmp_path / name / "metrics.jsonl")) for name in ("straight", "killed")]
-    assert lines[0] == lines[1]
-    assert [record["total"] for record in lines[1] if record["kind"] == "train"] == list(range(1, 11))
 
 
 def test_training_does_not_depend_on_how_often_it_is_logged_validated_or_pictured(tmp_path: Path):
@@ -128,62 +26,6 @@ def test_training_does_not_depend_on_how_often_it_is_logged_validated_or_picture
     often, seldom = (load_latest(tmp_path / name / "checkpoints") for name in ("often", "seldom"))
     for key in ("generators", "discriminators", "ema", "optimizers", "random"):
         assert_equal(often[key], seldom[key], key)
-
-
-def test_stages_run_alone_equal_the_same_stages_in_turn_and_are_passed_over_later(tmp_path: Path):
-    fit(tmp_path / "straight")
-    calls = []
-    for only in (["scn"], ["joint"], None):
-        fit(tmp_path / "apart", stages(draws_noise=True), only=only, after_stage=lambda stage: calls.append(stage.name))
-    straight, apart = (load_latest(tmp_path / name / "checkpoints") for name in ("straight", "apart"))
-    assert_equal(straight, apart)
-    assert calls == ["scn", "joint"]
-
-
-def test_an_unfinished_stage_is_not_left_behind_in_silence(tmp_path: Path):
-    listed = stages()
-    stop_at(listed[0], 2)
-    with pytest.raises(Interrupted):
-        fit(tmp_path, listed)
-    with pytest.raises(CheckpointError, match=r"within stage scn at step 2.*Add scn to stages"):
-        fit(tmp_path, stages(), only=["joint"])
-
-
-def two_networks(seed: int) -> list[Stage]:
-    torch.manual_seed(seed)
-    parts = {name: (generator(), discriminator()) for name in ("scn", "isn")}
-    result: list[Stage] = []
-    for name, (network, critic) in parts.items():
-        stage = ToyStage(name, network, critic, Schedule(3, 1e-2))
-        stage.generators, stage.discriminators = {name: network}, {name: critic}
-        result.append(stage)
-    return result
-
-
-def test_weights_of_two_runs_are_taken_together(tmp_path: Path):
-    fit(tmp_path / "a", two_networks(1), only=["scn"])  # type: ignore[arg-type]
-    fit(tmp_path / "b", two_networks(2), only=["isn"])  # type: ignore[arg-type]
-    a, b = (load_latest(tmp_path / name / "checkpoints") for name in ("a", "b"))
-    for source in ([tmp_path / "a", tmp_path / "b"], {"scn": tmp_path / "a", "isn": tmp_path / "b"}):
-        state = RunState(two_networks(3), ema_decay=0.9)
-        state.init_from(source)
-        assert state.trained == ["scn", "isn"]
-        for name, kept in (("scn", a), ("isn", b)):
-            assert_equal(dict(state.generators[name].state_dict()), dict(kept["generators"][name]))
-            assert_equal(dict(state.discriminators[name].state_dict()), dict(kept["discriminators"][name]))
-            assert_equal(state.averages[name].state_dict(), kept["ema"][name])
-    with pytest.raises(CheckpointError, match=r"init_from.isn: .*trained networks \['scn'\] only"):
-        RunState(two_networks(3), ema_decay=0.9).init_from({"isn": tmp_path / "a"})
-    with pytest.raises(CheckpointError, match="no such network"):
-        RunState(two_networks(3), ema_decay=0.9).init_from({"scm": tmp_path / "a"})
-
-
-def test_a_run_of_other_networks_is_refused_by_name(tmp_path: Path):
-    fit(tmp_path)
-    torch.manual_seed(0)
-    other = ToyStage("scn", generator(width=6), discriminator(), Schedule(6))
-    with pytest.raises(CheckpointError, match="network 'scn'"):
-        fit(tmp_path, [other])
 
 
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed"])
@@ -232,18 +74,6 @@ def test_one_discriminator_that_has_won_is_noticed_beside_another_that_has_not(
     assert not any("discriminator two" in str(warning.message) for warning in caught)
 
 
-def test_a_model_that_a_kill_prevented_is_saved_by_the_same_command(tmp_path: Path):
-    def killed(stage: Stage) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path, only=["scn"], after_stage=killed)
-    assert load_latest(tmp_path / "checkpoints")["completed"] == []
-    called: list[str] = []
-    fit(tmp_path, only=["scn"], after_stage=lambda stage: called.append(stage.name))
-    assert called == ["scn"]
-
-
 def test_a_stage_on_networks_that_nothing_has_trained_is_warned_of(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -288,34 +118,6 @@ def test_the_best_of_each_stage_is_kept_with_the_figure_it_was_chosen_by(tmp_pat
     best = load_checkpoint(tmp_path / "checkpoints" / "best-scn.safetensors")
     assert (best["step"], best["plateau"]) == (4, {"best": 1.0, "since": 0})
     assert len(list_checkpoints(tmp_path / "checkpoints")) == 2
-
-
-def test_what_changed_since_a_checkpoint_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    config = {"seed": 3, "system": {"width": 4}}
-    engine = Engine(tmp_path, **SETTINGS, config=config)
-    engine.fit(stages(), Photos(10), Photos(5, seed=1), draw=draw, only=["scn"])
-    path = list_checkpoints(tmp_path / "checkpoints")[-1]
-    state = load_checkpoint(path)
-    save_checkpoint({**state, "versions": {**state["versions"], "torch": "2.1.0"}}, path.parent)
-    engine = Engine(tmp_path, **SETTINGS | {"quiet": False}, config={"seed": 4, "system": {"width": 4}})
-    engine.fit(stages(first=9), Photos(12), Photos(5, seed=1), draw=draw, only=["scn"])
-    said = capfd.readouterr().err
-    assert "changed since: seed: 3 -> 4" in said
-    assert f"changed since: version.torch: 2.1.0 -> {torch.__version__}" in said
-    assert "changed since: photos.train: 10 -> 12" in said
-    assert "passed over. It ended after 6 steps, of now 9; to train it further, use another run_dir" in said
-    torch.manual_seed(0)
-    engine = Engine(tmp_path, **SETTINGS, config={"seed": 3, "system": {"width": 6}})
-    with pytest.raises(CheckpointError, match=r"(?s)network 'scn'.*changed since: system\.width: 4 -> 6"):
-        engine.fit([ToyStage("scn", generator(width=6), discriminator(), Schedule(6))], Photos(10), draw=draw)
-
-
-def test_what_changed_is_said_also_where_no_configuration_is_given(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    fit(tmp_path, only=["scn"])
-    fit(tmp_path, stages(second=5, draws_noise=True), seed=4, quiet=False)
-    said = capfd.readouterr().err
-    assert "changed since: seed: 3 -> 4" in said
-    assert "changed since: schedules.joint.iterations: 4 -> 5" in said
 
 
 def test_no_more_validation_samples_are_judged_than_the_setting_says(tmp_path: Path):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from overflowing import engine, overflow
-from test_engine import assert_equal, stop_at, timeless
+from toy_runs import assert_equal, stop_at, timeless
 from toy_stages import Photos, draw, stages
 
 from calisketch.stage import Batch

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from killed_runs import train
-from test_engine import assert_equal, timeless
+from toy_runs import assert_equal, timeless
 
 from calisketch.training import CheckpointError
 from calisketch.training.checkpoint import list_checkpoints, load_checkpoint, load_latest
