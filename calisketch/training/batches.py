@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from traceback import extract_tb
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from ..stage import Batch
+from .processes import loader_lost
 
 Draw = Callable[..., Tensor]
 """``draw(photo, seed=, epoch=, index=) -> sketch``, such as ``sketching.styles.SketchMixture``."""
@@ -136,9 +138,17 @@ def _with_plain_errors(loader: Iterable[Batch]) -> Iterator[Batch]:
     except Exception as error:
         name = type(error).__name__
         found = re.match(rf"(?s)Caught {name} in DataLoader worker.*^(?:\w+\.)*{name}: (.*)", str(error), re.MULTILINE)
-        if found is None:
-            raise
-        raise type(error)(found[1].strip()) from error
+        if found is not None:
+            raise type(error)(found[1].strip()) from error
+        if _went_while_handing_over(error):
+            raise loader_lost(error) from error
+        raise
+
+
+def _went_while_handing_over(error: Exception) -> bool:
+    """Whether a loading process was killed before torch's own signal handler, whose error is the engine's, told."""
+    handing_over = any("multiprocessing" in frame.filename for frame in extract_tb(error.__traceback__))
+    return handing_over and isinstance(error, ConnectionError | EOFError | FileNotFoundError)
 
 
 class _Plan:

@@ -24,9 +24,9 @@ from .ownership import only_writer
 from .processes import (
     PATIENCE,
     Lifeline,
-    ProcessLost,
     agree,
     leaving_no_one_waiting,
+    loader_lost,
     share,
     share_tensors,
     started_by_torchrun,
@@ -328,11 +328,8 @@ def _memory_advice() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if str(error).startswith("DataLoader worker (pid"):
-            raise ProcessLost(
-                f"a data-loading process was lost: {error}. If memory ran out, lower workers. The last checkpoint is "
-                "intact; the same command goes on from there."
-            ) from error
+        if str(error).startswith("DataLoader worker (pid"):  # torch's signal handler, wherever the training was
+            raise loader_lost(error) from error
         exhausted = any(words in str(error) for words in CPU_OUT_OF_MEMORY)
         if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not exhausted:
             raise

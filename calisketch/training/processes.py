@@ -39,6 +39,14 @@ class ProcessLost(RuntimeError):
     """Another process of the run has ended, or cannot be reached any more."""
 
 
+def loader_lost(error: Exception) -> ProcessLost:
+    """What to say when a data-loading process was killed."""
+    return ProcessLost(
+        f"a data-loading process was lost: {str(error) or type(error).__name__}. If memory ran out, lower workers. The "
+        "last checkpoint is intact; the same command goes on from there."
+    )
+
+
 @dataclass(frozen=True)
 class Started:
     """What torchrun says of the processes that it started.
