@@ -11,6 +11,9 @@ SIZE ?= 256
 CUHK ?=
 PHOTOS ?=
 CONSTRAINTS ?=
+RECIPE ?= small
+MINUTES ?=
+RECIPE_SIZE = $(shell sed -n 's/^size: //p' conf/recipe/$(RECIPE).yaml)
 
 # Third-party weights are looked for in this folder first (see data/README.md).
 ifndef CALISKETCH_WEIGHTS
@@ -19,7 +22,7 @@ export CALISKETCH_WEIGHTS := $(abspath ../shared/weights)
 endif
 endif
 
-.PHONY: help install demo test lint format cuhk photos smoke wheel lock audit clean
+.PHONY: help install demo test lint format cuhk photos reproduce smoke wheel lock audit clean
 
 help: ## this list
 	@echo "calisketch: a rough sketch becomes a photo-real face. Targets:"
@@ -67,6 +70,12 @@ cuhk: install ## prepares the CUHK student set: make cuhk CUHK="training.zip tes
 photos: install ## prepares any folder of face photos: make photos PHOTOS=folder
 	@test -n "$(PHOTOS)" || { echo 'Say which folder: make photos PHOTOS=<folder of face photos>'; exit 2; }
 	$(BIN)/python tools/prepare.py source="'$(PHOTOS)'" out="$(or $(OUT),data/photos$(SIZE))" size=$(SIZE)
+
+reproduce: install ## both models and their tables: make reproduce CUHK=... PHOTOS=... RECIPE=gpu_256 MINUTES=18 (or small)
+	@test -n "$(CUHK)" -a -n "$(PHOTOS)" || { echo 'Say where both are: make reproduce CUHK=<zips or folders> PHOTOS=<folder of face photos> RECIPE=gpu_256|small'; exit 2; }
+	$(MAKE) cuhk SIZE=$(RECIPE_SIZE) OUT=data/cuhk$(RECIPE_SIZE)
+	$(MAKE) photos SIZE=$(RECIPE_SIZE) OUT=data/faces$(RECIPE_SIZE)
+	$(BIN)/python tools/recipe.py recipe=$(RECIPE) data.cuhk=data/cuhk$(RECIPE_SIZE) data.general=data/faces$(RECIPE_SIZE) out="$(or $(OUT),runs/$(RECIPE))" $(if $(MINUTES),minutes=$(MINUTES))
 
 smoke: install ## trains all three stages in miniature, in under a minute, on faces drawn by a procedure
 	$(BIN)/python tools/train.py experiment=smoke

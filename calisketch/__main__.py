@@ -1,4 +1,4 @@
-"""The command line: python -m calisketch calibrate | synthesize IN... --out DIR, and train."""
+"""The command line: python -m calisketch calibrate | synthesize IN... --out DIR, publish FOLDER, train and evaluate."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from . import CaliSketch, __version__, images, pipeline
+from . import CaliSketch, __version__, computing, hub, images, pipeline
 
 _PAGE = {"auto": "auto", "yes": True, "no": False}
 _MARK = ("Software", f"calisketch {__version__}")  # in the pictures that are written here
@@ -29,13 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["train"]:  # Hydra reads its own arguments
         if own_process and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once; while it trains, it saves first
-        return _train(arguments[1:])
+        return _by_hydra("train", arguments[1:])
+    if arguments[:1] == ["evaluate"]:
+        return _by_hydra("evaluate", arguments[1:])
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help()
         return 2
-    return _process(options)
+    if options.command == "export":
+        return _export(options.model, options.folder)
+    return _publish(options.folder) if options.command == "publish" else _process(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,10 +53,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="image files and folders of them")
         command.add_argument("--out", type=Path, required=True, help="folder for the results, written as PNG")
         command.add_argument(
-            "--model", default=pipeline.DEFAULT_MODEL, help="name of a shipped model or a model folder (%(default)s)"
+            "--model",
+            default=pipeline.DEFAULT_MODEL,
+            help="name of a shipped model, a model folder, or https://HOST/FOLDER#sha256=HEX (%(default)s)",
         )
         command.add_argument(
-            "--strength", type=_strength, default=1.0, help="0 keeps the strokes, 1 replaces them (%(default)s)"
+            "--strength",
+            type=_strength,
+            help="0 keeps the strokes, 1 replaces them (1, where the model calibrates)",
         )
         command.add_argument("--no-align", action="store_true", help="only scale and pad, do not move the face")
         command.add_argument("--polarity", choices=images.POLARITIES, default="auto", help="(%(default)s)")
@@ -60,13 +69,31 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--device", help="e.g. cpu or cuda")
         command.add_argument(
+            "--precision",
+            choices=get_args(computing.Precision),
+            default="auto",
+            help="of the networks; the fastest that is safe on this computer (%(default)s)",
+        )
+        command.add_argument(
+            "--engine",
+            choices=get_args(computing.Engine),
+            default="eager",
+            help="compiled and openvino take a while to begin and are faster then (%(default)s)",
+        )
+        command.add_argument(
             "--verbose", action="store_true", help="say of each sketch how it was read and where its face was found"
         )
         if name == "synthesize":
             command.add_argument(
                 "--refined", action="store_true", help="also write the sketch each face is painted from"
             )
+    publish = commands.add_parser("publish", help="check a model folder, and print the line that loads it from the web")
+    publish.add_argument("folder", metavar="FOLDER", help="as save_pretrained or a training run wrote it")
+    export = commands.add_parser("export", help="write a model as ONNX files (extra export)")
+    export.add_argument("model", metavar="MODEL", help="as for --model above")
+    export.add_argument("folder", type=Path, metavar="OUT", help="folder for scn.onnx, isn.onnx and cali_sketch.onnx")
     commands.add_parser("train", help="train a model; arguments as for tools/train.py, e.g. experiment=smoke")
+    commands.add_parser("evaluate", help="measure models; arguments as for tools/evaluate.py, e.g. data.root=FOLDER")
     return parser
 
 
@@ -77,19 +104,43 @@ def _strength(text: str) -> float:
     return value
 
 
-def _train(arguments: list[str]) -> int:
+def _by_hydra(command: str, arguments: list[str]) -> int:
     try:
-        from . import train_command
+        if command == "evaluate":
+            from .evaluate_command import main as run
+        else:
+            from .train_command import main as run
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("calisketch"):
             raise
         print(
-            f"calisketch train needs the package {error.name!r}, which is not installed. "
+            f"calisketch {command} needs the package {error.name!r}, which is not installed. "
             "Install the extra: pip install 'calisketch[train]'",
             file=sys.stderr,
         )
         return 2
-    return train_command.main(arguments)
+    return run(arguments)
+
+
+def _publish(folder: str) -> int:
+    try:
+        print(f"{CaliSketch.from_pretrained(Path(folder))!r} is whole.\n{hub.how_to_publish(folder)}")
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"calisketch: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _export(model: str, folder: Path) -> int:
+    from .export import export_folder
+
+    try:
+        for name, path in export_folder(model, folder).items():
+            print(f"{name} -> {images.shown(path)}")
+    except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
+        print(f"calisketch: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _process(options: argparse.Namespace) -> int:
@@ -100,8 +151,10 @@ def _process(options: argparse.Namespace) -> int:
         logging.basicConfig(format="%(message)s")
         logging.getLogger("calisketch").setLevel(logging.INFO)
     try:
-        model = CaliSketch.from_pretrained(options.model, device=options.device)
-    except (OSError, ValueError, RuntimeError) as error:
+        model = CaliSketch.from_pretrained(
+            options.model, device=options.device, precision=options.precision, engine=options.engine
+        )
+    except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
         print(f"calisketch: {error}", file=sys.stderr)
         return 2
     try:

@@ -133,16 +133,16 @@ def _open_detector(model: str, size: tuple[int, int], minimum_score: float) -> c
         cv2.utils.logging.setLogLevel(level)
 
 
-def find_eyes(rgb: NDArray[np.uint8], minimum_score: float = 0.6) -> Eyes | None:
-    """The eyes of the most certain face in an image, by YuNet; it finds drawn faces too.
+def find_points(rgb: NDArray[np.uint8], minimum_score: float = 0.6) -> NDArray[np.float64] | None:
+    """The five points of the most certain face in an image, by YuNet; it finds drawn faces too.
 
     Args:
         rgb: (H, W, 3) uint8, RGB.
         minimum_score: YuNet's certainty below which a face does not count.
 
     Returns:
-        (left, right): the eye on the image's left and the one on its right, (x, y) in pixels of `rgb`, or None where no
-        face is found.
+        (5, 2), (x, y) in pixels of `rgb`, or None where no face is found. The order is YuNet's, as one looks at an
+        upright face: left eye, right eye, tip of the nose, left and right corner of the mouth.
 
     Raises:
         ValueError: `rgb` is not (H, W, 3) uint8.
@@ -166,7 +166,26 @@ def find_eyes(rgb: NDArray[np.uint8], minimum_score: float = 0.6) -> Eyes | None
     if faces is None or len(faces) == 0:
         return None
     best = faces[int(np.argmax(faces[:, -1]))]
-    first = (float(best[4] - margin) / shrink, float(best[5] - margin) / shrink)
-    second = (float(best[6] - margin) / shrink, float(best[7] - margin) / shrink)
-    left, right = sorted((first, second))
+    return (best[4:14].reshape(5, 2).astype(np.float64) - margin) / shrink
+
+
+def find_eyes(rgb: NDArray[np.uint8], minimum_score: float = 0.6) -> Eyes | None:
+    """The eyes of the most certain face in an image, by YuNet; it finds drawn faces too.
+
+    Args:
+        rgb: (H, W, 3) uint8, RGB.
+        minimum_score: YuNet's certainty below which a face does not count.
+
+    Returns:
+        (left, right): the eye on the image's left and the one on its right, (x, y) in pixels of `rgb`, or None where no
+        face is found.
+
+    Raises:
+        ValueError: `rgb` is not (H, W, 3) uint8.
+        MissingWeights: the detector's file is not there (`detector_available` tells beforehand).
+    """
+    points = find_points(rgb, minimum_score)
+    if points is None:
+        return None
+    left, right = sorted((float(x), float(y)) for x, y in points[:2])
     return left, right

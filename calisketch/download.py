@@ -27,7 +27,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-__all__ = ["DownloadError", "WrongContent", "download", "sha256_of"]
+__all__ = ["Alone", "DownloadError", "WrongContent", "download", "sha256_of"]
 
 BLOCK = 1 << 20
 PROGRESS = 1 << 20  # a connection that brought this many bytes before it broke does not count as a failed attempt
@@ -53,7 +53,14 @@ def sha256_of(path: str | Path) -> str:
 
 
 def download(
-    url: str, target: Path, sha256: str | None, *, timeout: float = 20.0, attempts: int = 4, pause: float = 0.5
+    url: str,
+    target: Path,
+    sha256: str | None,
+    *,
+    largest: int | None = None,
+    timeout: float = 20.0,
+    attempts: int = 4,
+    pause: float = 0.5,
 ) -> None:
     """Makes ``target`` the file that is published at ``url``; does nothing if it is there already.
 
@@ -62,23 +69,24 @@ def download(
     downloads and the others wait for it; the lock is the system's, so one that was killed holds nobody up.
 
     Args:
-        url: http or https.
+        url: http or https. It may lead on to another one: with https, or on the same host.
         target: the file to make; its folder is made when missing.
         sha256: in hexadecimal; None if none is published: then a warning says that nothing could be compared.
+        largest: bytes that the file has at the most; of a larger one no more than these are taken.
         timeout: seconds without a byte after which a connection counts as broken.
         attempts: connections in a row that may break without bringing anything.
         pause: seconds before the second attempt; doubled before each further one.
 
     Raises:
         DownloadError: it cannot be had now; the message says why.
-        WrongContent: its SHA-256 is another one, with both; or a web page came in its place.
+        WrongContent: its SHA-256 is another one, with both; it is larger than it may be; or a web page came instead.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _Alone(target):
+        with Alone(target):
             if target.is_file():
                 return
-            part = _Part(target, url)
+            part = _Part(target, url, largest)
             _collect(part, sha256 is not None, timeout, attempts, pause)
             try:
                 _place(part, sha256)
@@ -97,8 +105,8 @@ def download(
         ) from error
 
 
-class _Alone:
-    """Holds the lock of a target; its file goes once the target is there and nobody needs it any more."""
+class Alone:
+    """Holds the lock of a target, a file or a folder; the lock's own file goes once the target is there."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -113,7 +121,7 @@ class _Alone:
             self.lock.acquire()
 
     def __exit__(self, *_: object) -> None:
-        if self.target.is_file():
+        if self.target.exists():
             self.path.unlink(missing_ok=True)
         self.lock.release()
 
@@ -124,6 +132,7 @@ class _Part:
 
     target: Path
     url: str
+    largest: int | None = None
     joined: bool = False  # whether bytes of an earlier answer are in it
 
     @property
@@ -152,6 +161,14 @@ class _Part:
         self.joined = False
         self._about.write_text(json.dumps({"url": self.url, "validator": validator}), encoding="utf-8")
 
+    def check_size(self, size: int | None) -> None:
+        """Raises WrongContent where the file is larger than it may be."""
+        if size is not None and self.largest is not None and size > self.largest:
+            raise WrongContent(
+                f"the download of {self.url} was refused: got {size} bytes or more, expected {self.largest} at the "
+                "most. Compare the address with the publisher's."
+            )
+
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)
         self._about.unlink(missing_ok=True)
@@ -166,6 +183,9 @@ def _collect(part: _Part, checked: bool, timeout: float, attempts: int, pause: f
             if _connect(part, checked, timeout):
                 return
             reason: object = f"the connection ended after {part.size} bytes"
+        except WrongContent:
+            part.discard()
+            raise
         except urllib.error.HTTPError as error:
             if error.code not in WORTH_RETRYING:
                 raise DownloadError(f"{failure}: the server says {error.code} {error.reason}") from error
@@ -203,7 +223,8 @@ def _connect(part: _Part, checked: bool, timeout: float) -> bool:
     else:
         part.discard()
     try:
-        answer = urllib.request.urlopen(urllib.request.Request(part.url, headers=headers), timeout=timeout)
+        opener = urllib.request.build_opener(_Redirects)
+        answer = opener.open(urllib.request.Request(part.url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
         if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
@@ -216,6 +237,7 @@ def _connect(part: _Part, checked: bool, timeout: float) -> bool:
         first, total = _range(answer.headers) if answer.status == http.client.PARTIAL_CONTENT else (0, None)
         if answer.status != http.client.PARTIAL_CONTENT:
             total = int(answer.headers["Content-Length"]) if answer.headers["Content-Length"] else None
+        part.check_size(total)
         theirs = _validator(answer.headers)
         if first == 0:
             part.begin(theirs)
@@ -229,11 +251,25 @@ def _connect(part: _Part, checked: bool, timeout: float) -> bool:
     return total is None or part.size == total
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows where nobody on the way can read along or answer instead: to https, or from http to the same host."""
+
+    def redirect_request(self, req: urllib.request.Request, *answer: Any) -> urllib.request.Request | None:
+        before, after = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(answer[-1])
+        if after.scheme == "https" or (after.scheme == before.scheme == "http" and after.hostname == before.hostname):
+            return super().redirect_request(req, *answer)
+        raise DownloadError(
+            f"could not download {req.full_url}: it leads on to {answer[-1]}, and only https or the same host is "
+            "followed. Ask for the file's own address"
+        )
+
+
 def _copy(answer: Any, part: _Part, total: int | None) -> None:
     shown, last = sys.stderr.isatty(), 0.0
     of = f" of {total / 1e6:.1f}" if total else ""
     with open(part.path, "ab") as stream:
         while block := _received(answer):
+            part.check_size(stream.tell() + len(block))
             stream.write(block)
             if shown and time.monotonic() - last > 0.2:
                 last = time.monotonic()

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from .checks import check_image, check_positive
-from .losses import gram_matrix, l1, lsgan_discriminator, lsgan_generator, perceptual, style, total_variation
-from .networks import VGG19, EncoderDecoder, SNPatchGAN, mean_logit, without_power_iteration
+from .losses import (
+    DiffAugment,
+    feature_matching,
+    gram_matrix,
+    l1,
+    lsgan_discriminator,
+    lsgan_generator,
+    perceptual,
+    r1_penalty,
+    style,
+    total_variation,
+)
+from .networks import LPIPS, VGG19, EncoderDecoder, SNPatchGAN, mean_logit, without_power_iteration
 from .stage import Batch
 
 PERCEPTUAL_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")  # Eq. 8, before activation
@@ -23,9 +34,13 @@ class ISN(nn.Module):
     Args:
         generator: G2; the paper's encoder-decoder with a (tanh + 1) / 2 head if None.
         discriminator: D2 on 3 channels; the paper's SN-PatchGAN if None.
-        vgg: VGG-19 for the perceptual and style terms; the pretrained one, on raw [0, 1] input, if None.
+        vgg: VGG-19 for the perceptual and style terms; the pretrained one, on raw [0, 1] input, if None and needed.
+        lpips: the network of the LPIPS term; the pretrained one if None and needed.
         l1_weight, adversarial_weight, perceptual_weight, style_weight, tv_weight: the weights of Eq. 6. The style
             weight of 200 belongs to VGG input in [0, 1] without ImageNet normalisation.
+        lpips_weight, feature_matching_weight, r1_weight: of terms that the paper does not have, hence 0: LPIPS, feature
+            matching on D2's layers (pix2pixHD), and R1 on D2 at photos (half of gamma times its squared gradient).
+        augment: what D2 sees its images through (also not the paper's); None: as they are.
         keep_features: keep each training photo's VGG features, which never change, by ``batch["index"]``.
         feature_bytes: keep them up to this many bytes on the training device, then warn and compute the rest anew.
 
@@ -44,6 +59,11 @@ class ISN(nn.Module):
         perceptual_weight: float = 0.1,
         style_weight: float = 200.0,
         tv_weight: float = 1.0,
+        lpips_weight: float = 0.0,
+        feature_matching_weight: float = 0.0,
+        r1_weight: float = 0.0,
+        lpips: LPIPS | None = None,
+        augment: DiffAugment | None = None,
         keep_features: bool = True,
         feature_bytes: float = 6e9,
     ):
@@ -54,18 +74,28 @@ class ISN(nn.Module):
             "perceptual_weight": perceptual_weight,
             "style_weight": style_weight,
             "tv_weight": tv_weight,
+            "lpips_weight": lpips_weight,
+            "feature_matching_weight": feature_matching_weight,
+            "r1_weight": r1_weight,
         }
         for name, weight in weights.items():
             check_positive(name, weight, zero=True)
         check_positive("feature_bytes", feature_bytes, zero=True)
         self.generator = EncoderDecoder(1, 3, head="tanh") if generator is None else generator
         self.discriminator = SNPatchGAN(3) if discriminator is None else discriminator
-        self.vgg = VGG19.from_pretrained() if vgg is None else vgg
+        self.vgg = VGG19.from_pretrained() if vgg is None and perceptual_weight + style_weight else vgg
+        self.lpips = LPIPS.from_pretrained() if lpips is None and lpips_weight else lpips
+        self.augment = augment
         self.l1_weight = l1_weight
         self.adversarial_weight = adversarial_weight
         self.perceptual_weight = perceptual_weight
         self.style_weight = style_weight
         self.tv_weight = tv_weight
+        self.lpips_weight = lpips_weight
+        self.feature_matching_weight = feature_matching_weight
+        self.r1_weight = r1_weight
+        self.content_layers = PERCEPTUAL_LAYERS if perceptual_weight else ()
+        self.style_layers = STYLE_LAYERS if style_weight else ()
         self.keep_features = keep_features
         self.feature_bytes = feature_bytes
         self._kept: dict[int, dict[str, Tensor]] = {}
@@ -77,24 +107,52 @@ class ISN(nn.Module):
         check_image(refined, 1, "refined", range01=False)
         return self.generator(refined)
 
+    @property
+    def frozen(self) -> dict[str, nn.Module]:
+        """The fixed networks that the losses look through, by name."""
+        return {name: module for name, module in (("vgg", self.vgg), ("lpips", self.lpips)) if module is not None}
+
     def discriminator_losses(self, batch: Batch) -> Batch:
-        """Eq. 3 for D2: the photo is real, P (``batch["face"]``, detached here) is fake."""
-        output = self.discriminator(torch.cat([batch["photo"], batch["face"].detach()]))
+        """Eq. 3 for D2: the photo is real, P (``batch["face"]``, detached here) is fake; and R1 where it has weight."""
+        photo, face = self._seen(batch["photo"], batch["face"].detach())
+        if self.r1_weight:
+            photo = photo.detach().requires_grad_(True)
+        output = self.discriminator(torch.cat([photo, face]))
         real, fake = zip(*(scale.chunk(2) for scale in output.logits), strict=True)
-        return {"isn/discriminator": lsgan_discriminator(real, fake)}
+        terms = {"isn/discriminator": lsgan_discriminator(real, fake)}
+        if self.r1_weight:
+            terms["isn/r1"] = self.r1_weight * r1_penalty(real, photo)
+        return terms
 
     def generator_losses(self, batch: Batch) -> Batch:
-        """Eq. 6: L1 + 0.1 adversarial + 0.1 perceptual + 200 style + TV."""
+        """Eq. 6: L1 + 0.1 adversarial + 0.1 perceptual + 200 style + TV, and what else has a weight."""
         photo, face = batch["photo"], batch["face"]
-        real, real_grams = self._photo_features(photo, batch.get("index"))
-        fake, fake_grams = self._features(face)
-        return {
+        seen_photo, seen_face = self._seen(photo, face)
+        output = self.discriminator(seen_face)
+        terms = {
             "isn/l1": self.l1_weight * l1(photo, face),  # Eq. 7
-            "isn/adversarial": self.adversarial_weight * lsgan_generator(self.discriminator(face).logits),  # Eq. 3
-            "isn/perceptual": self.perceptual_weight * perceptual(real, fake),  # Eq. 8
-            "isn/style": self.style_weight * style(real_grams, fake_grams),  # Eq. 9
-            "isn/tv": self.tv_weight * total_variation(face),  # Eq. 10
+            "isn/adversarial": self.adversarial_weight * lsgan_generator(output.logits),  # Eq. 3
         }
+        if self.content_layers or self.style_layers:
+            real, real_grams = self._photo_features(photo, batch.get("index"))
+            fake, fake_grams = self._features(face)
+            if self.content_layers:
+                terms["isn/perceptual"] = self.perceptual_weight * perceptual(real, fake)  # Eq. 8
+            if self.style_layers:
+                terms["isn/style"] = self.style_weight * style(real_grams, fake_grams)  # Eq. 9
+        terms["isn/tv"] = self.tv_weight * total_variation(face)  # Eq. 10
+        if self.feature_matching_weight:
+            with torch.no_grad():
+                matched = self.discriminator(seen_photo).features
+            terms["isn/feature_matching"] = self.feature_matching_weight * feature_matching(matched, output.features)
+        if self.lpips_weight:
+            assert self.lpips is not None
+            terms["isn/lpips"] = self.lpips_weight * self.lpips(photo, face).mean()
+        return terms
+
+    def _seen(self, photo: Tensor, face: Tensor) -> Sequence[Tensor]:
+        """What D2 is shown of the two: both through one draw of the augmentation, if there is one."""
+        return (photo, face) if self.augment is None else self.augment(photo, face)
 
     @torch.no_grad()
     def scores(self, batch: Batch) -> Batch:
@@ -105,9 +163,15 @@ class ISN(nn.Module):
 
     @torch.no_grad()
     def plateau_figure(self, face: Tensor, batch: Batch) -> Tensor:
-        """Eq. 6 without its adversarial, style and TV terms: weighted L1 + perceptual."""
-        real, fake = self.vgg(batch["photo"], PERCEPTUAL_LAYERS), self.vgg(face, PERCEPTUAL_LAYERS)
-        return self.l1_weight * l1(batch["photo"], face) + self.perceptual_weight * perceptual(real, fake)
+        """Eq. 6 without its adversarial, style and TV terms: weighted L1 + perceptual (+ LPIPS)."""
+        photo = batch["photo"]
+        figure = self.l1_weight * l1(photo, face)
+        if self.vgg is not None and self.perceptual_weight:
+            real, fake = self.vgg(photo, PERCEPTUAL_LAYERS), self.vgg(face, PERCEPTUAL_LAYERS)
+            figure = figure + self.perceptual_weight * perceptual(real, fake)
+        if self.lpips is not None and self.lpips_weight:
+            figure = figure + self.lpips_weight * self.lpips(photo, face).mean()
+        return figure
 
     def forget_photos(self) -> None:
         """Drops the kept features; needed before training on other photos that carry the same indices."""
@@ -116,9 +180,10 @@ class ISN(nn.Module):
         self._warned = False
 
     def _features(self, photo: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        activations = self.vgg(photo, (*PERCEPTUAL_LAYERS, *STYLE_LAYERS))
-        content = {layer: activations[layer] for layer in PERCEPTUAL_LAYERS}
-        return content, {layer: gram_matrix(activations[layer]) for layer in STYLE_LAYERS}
+        assert self.vgg is not None
+        activations = self.vgg(photo, (*self.content_layers, *self.style_layers))
+        content = {layer: activations[layer] for layer in self.content_layers}
+        return content, {layer: gram_matrix(activations[layer]) for layer in self.style_layers}
 
     @torch.no_grad()
     def _photo_features(self, photo: Tensor, index: Tensor | None) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
@@ -128,8 +193,8 @@ class ISN(nn.Module):
         # resumed run meets the photos for the first time in another order, and has to equal an uninterrupted one.
         samples = [self._kept.get(key) or self._keep(key, photo[i : i + 1]) for i, key in enumerate(index.tolist())]
         joined = {layer: torch.cat([sample[layer] for sample in samples]) for layer in samples[0]}
-        content = {layer: joined[layer] for layer in PERCEPTUAL_LAYERS}
-        return content, {layer: joined[layer] for layer in STYLE_LAYERS}
+        content = {layer: joined[layer] for layer in self.content_layers}
+        return content, {layer: joined[layer] for layer in self.style_layers}
 
     def _keep(self, key: int, photo: Tensor) -> dict[str, Tensor]:
         content, grams = self._features(photo)

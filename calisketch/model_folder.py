@@ -1,10 +1,13 @@
 """A model is a folder: config.json says what the networks are, model.safetensors holds their weights.
 
+Large weights lie in several files (`weight_files`); the format's version is 2 where they do, and 1 elsewhere, so that
+an older calisketch reads what it can and says of the rest that it is too old.
+
 Read and written strictly: a missing, foreign or mis-shaped tensor is an error that names it, and so is a config that a
-newer version wrote. The config records the SHA-256 of the weights' file and of the networks' description, so that other
-weights, two exchanged tensors or a changed argument are errors too where every shape fits; folders written before it
-did are read without. Nothing is unpickled, and no class is looked up by a name from the file other than in the table
-that the caller passes in.
+newer version wrote. The config records the size and SHA-256 of each file of weights, and the SHA-256 of the networks'
+description, so that other weights, two exchanged tensors or a changed argument are errors too where every shape fits;
+folders written before it did are read without. Nothing is unpickled, and no class is looked up by a name from the file
+other than in the table that the caller passes in.
 """
 
 from __future__ import annotations
@@ -13,30 +16,24 @@ import hashlib
 import json
 import os
 import reprlib
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from . import weight_files
+from .weight_files import LARGEST_FILE, WEIGHTS_FILE, ModelFolderError
+
 FORMAT = "calisketch"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # the newest that is read
 CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 _LARGEST_SIZE = 8192  # of a side; far above any model, far below what would fill the memory
 _LARGEST_ARGUMENT = 4096  # widths and counts of blocks
-_LARGEST_CONFIG = 2**20  # bytes
-_LARGEST_WEIGHTS = 8 * 2**30  # bytes; they are mapped, not read, until they are found to be the right ones
+LARGEST_CONFIG = 2**20  # bytes
 _MOST_NETWORKS = 16
 _STORED_AS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-
-class ModelFolderError(ValueError):
-    """A model folder that cannot be read; the message names the folder, what is wrong with it, and the remedy."""
 
 
 def save(
@@ -46,21 +43,26 @@ def save(
     info: Mapping[str, Any] | None = None,
     *,
     half: bool = True,
+    max_file_bytes: int = LARGEST_FILE,
 ) -> Path:
     """Write a model folder.
 
     Args:
-        folder: made if it is not there. Each file is written aside, synced and renamed, the weights first.
+        folder: made if it is not there. All files are written aside and synced before the first gets its name, the
+            config last; files of weights that the folder's former model had more of are removed.
         networks: by name; each needs `.config`, its class's arguments as JSON has them.
         size: side of the images the networks were trained on.
         info: anything else worth knowing, as JSON has it.
         half: store the weights in float16, half the size; they are read back to float32.
+        max_file_bytes: no file of weights is larger; where one is not enough, several are written.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: a network without `.config`, or a weight that float16 cannot hold.
+        ValueError: a network without `.config`, a weight that float16 cannot hold, or a size of files that is too small
+            for a row of some weight.
+        OSError: the folder cannot be written to; the former model in it is left as it was.
     """
     folder = Path(folder)
     described, tensors = {}, {}
@@ -74,19 +76,25 @@ def save(
         described[name] = {"class": type(network).__name__, "arguments": arguments}
         for key, tensor in network.state_dict().items():
             tensors[f"{name}.{key}"] = _stored(tensor, f"{name}.{key}", half)
-    config = {
+    files, parts = weight_files.divide(tensors, max_file_bytes)
+    config: dict[str, Any] = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": 1 if len(files) == 1 else 2,
         "size": int(size),
         "networks": described,
         "info": dict(info or {}),
     }
     json.dumps(config, allow_nan=False)  # before anything is written: it may not be JSON-able
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / WEIGHTS_FILE, lambda aside: save_file(tensors, aside))
-    config["sha256"] = {WEIGHTS_FILE: _digest_of_file(folder / WEIGHTS_FILE), "networks": _digest_of_networks(config)}
-    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
-    _replace(folder / CONFIG_FILE, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+    def text_of(written: list[weight_files.WeightFile]) -> str:
+        config["sha256"] = {file.name: file.sha256 for file in written} | {"networks": _digest_of_networks(config)}
+        config["bytes"] = {file.name: file.size for file in written}
+        if parts:
+            config["parts"] = parts
+        return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+
+    weight_files.write(folder, files, CONFIG_FILE, text_of)
     return folder
 
 
@@ -103,29 +111,24 @@ def load(
         The networks by name, float32, on the CPU, in eval mode; and the whole config.
 
     Raises:
-        FileNotFoundError: the folder or one of its two files is not there.
+        FileNotFoundError: the folder or one of its files is not there.
         ModelFolderError: another or a newer format, an unknown class, a missing, foreign or mis-shaped tensor or one of
             another kind of number, or files that are not those that were saved together.
     """
     folder = Path(folder)
     config = read_config(folder)
-    path = _existing(folder, WEIGHTS_FILE)
-    if path.stat().st_size > _LARGEST_WEIGHTS:
-        raise ModelFolderError(f"{path} is larger than {_LARGEST_WEIGHTS // 2**30} GiB, which no model here is.")
-    try:
-        _check_header(path)
-        tensors = load_file(path)
-    # KeyError: a type that torch does not have.
-    except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
-        raise ModelFolderError(f"{path} is not a whole safetensors file ({error}). Copy the folder again.") from error
+    files = weight_files.listed(config, folder / CONFIG_FILE)
+    stored = weight_files.read([_existing(folder, file.name) for file in files])
     # Compared as bare shapes first: a config that claims a giant is refused before the giant takes the memory.
     with torch.device("meta"):
         outlines = {name: _build(folder, name, described, classes) for name, described in config["networks"].items()}
     expected = {
         f"{name}.{key}": tensor for name, network in outlines.items() for key, tensor in network.state_dict().items()
     }
-    _check_tensors(folder, expected, tensors)
-    _check_digests(folder, config)
+    tensors, apart = weight_files.join(stored, config.get("parts", {}), expected)
+    _check_tensors(folder, expected, tensors, apart)
+    weight_files.check_hashes(folder, CONFIG_FILE, files)
+    _check_networks(folder, config)
     networks = {name: _build(folder, name, described, classes) for name, described in config["networks"].items()}
     for name, network in networks.items():
         own = {key: tensors[f"{name}.{key}"].to(value.dtype) for key, value in network.state_dict().items()}
@@ -137,11 +140,10 @@ def load(
 def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Read and check a model folder's config.json; raises as `load` does."""
     path = _existing(Path(folder), CONFIG_FILE)
-    if path.stat().st_size > _LARGEST_CONFIG:
-        raise ModelFolderError(f"{path} is larger than {_LARGEST_CONFIG // 2**10} KiB. Copy the folder again.")
+    if path.stat().st_size > LARGEST_CONFIG:
+        raise ModelFolderError(f"{path} is larger than {LARGEST_CONFIG // 2**10} KiB. Copy the folder again.")
     try:
-        text = path.read_text(encoding="utf-8")
-        config = json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_no_number)
+        config = weight_files.parse_strictly(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ModelFolderError(f"{path} is not JSON ({error}). Copy the folder again.") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
@@ -177,19 +179,22 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise ModelFolderError(
             f"{path} has an 'info' that is a {type(config['info']).__name__}; expected an object. Save it again."
         )
-    digests = config.get("sha256", {})
-    if not isinstance(digests, dict) or not all(isinstance(value, str) for value in digests.values()):
-        raise ModelFolderError(f"{path} has a 'sha256' that is no object of texts. Copy the folder again.")
+    weight_files.listed(config, path)
     return config
 
 
-def _check_digests(folder: Path, config: Mapping[str, Any]) -> None:
+def in_words(title: str, size: int, networks: Mapping[str, nn.Module | None]) -> str:
+    """What a model is, in a line: "CaliSketch(128 px, scn: EncoderDecoder of 2.7 M weights, isn: ...)"."""
+    told = [f"{size} px"]
+    for name, network in networks.items():
+        if network is not None:
+            count = sum(weight.numel() for weight in network.parameters())
+            told.append(f"{name}: {type(network).__name__} of {count / 1e6:.2g} M weights")
+    return f"{title}({', '.join(told)})"
+
+
+def _check_networks(folder: Path, config: Mapping[str, Any]) -> None:
     digests = config.get("sha256", {})
-    if WEIGHTS_FILE in digests and digests[WEIGHTS_FILE] != _digest_of_file(folder / WEIGHTS_FILE):
-        raise ModelFolderError(
-            f"{folder / WEIGHTS_FILE} is not the file that was saved with {CONFIG_FILE}: its SHA-256 is another. It is "
-            "damaged or of another model; copy both files from the same model."
-        )
     if "networks" in digests and digests["networks"] != _digest_of_networks(config):
         raise ModelFolderError(
             f"{folder / CONFIG_FILE} was changed: 'size' or 'networks' is not what the SHA-256 in it was taken of, so "
@@ -197,39 +202,10 @@ def _check_digests(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def _check_header(path: Path) -> None:
-    """Raises ValueError where a tensor is listed twice, of which safetensors' own reader would take one."""
-    with open(path, "rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if length > _LARGEST_CONFIG:
-            raise ValueError(f"its header claims {length} bytes")
-        json.loads(stream.read(length), object_pairs_hook=_without_repetition, parse_constant=_no_number)
-
-
 def _digest_of_networks(config: Mapping[str, Any]) -> str:
     """SHA-256 of all that says what the weights mean."""
     described = {"size": config["size"], "networks": config["networks"]}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-
-
-def _digest_of_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON's own reader takes the last of two values of one name."""
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("a name stands in it twice")
-    return made
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number in JSON")
 
 
 def _build(
@@ -252,8 +228,12 @@ def _build(
         ) from error
 
 
-def _check_tensors(folder: Path, expected: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> None:
+def _check_tensors(
+    folder: Path, expected: Mapping[str, Tensor], got: Mapping[str, Tensor], apart: Iterable[str]
+) -> None:
     faults = []
+    if apart := list(apart):
+        faults.append(f"not in the parts that {CONFIG_FILE} says: {_listed(apart)}")
     if missing := sorted(expected.keys() - got.keys()):
         faults.append(f"missing: {_listed(missing)}")
     if foreign := sorted(got.keys() - expected.keys()):
@@ -277,8 +257,8 @@ def _check_tensors(folder: Path, expected: Mapping[str, Tensor], got: Mapping[st
         faults.append(f"not finite: {_listed(broken)}")
     if faults:
         raise ModelFolderError(
-            f"{folder / WEIGHTS_FILE} does not hold the networks that {CONFIG_FILE} describes. "
-            f"{'; '.join(faults)}. Copy both files from the same model."
+            f"the weights in {folder} are not those of the networks that {CONFIG_FILE} describes. "
+            f"{'; '.join(faults)}. Copy all files from the same model."
         )
 
 
@@ -291,12 +271,13 @@ def _listed(names: Iterable[str], most: int = 5) -> str:
 def _existing(folder: Path, name: str) -> Path:
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"no such model folder: {folder}. Expected a folder with {CONFIG_FILE} and {WEIGHTS_FILE}."
+            f"no such model folder: {folder}. Expected a folder with {CONFIG_FILE} and {WEIGHTS_FILE} in it."
         )
     path = folder / name
     if not path.is_file():
         raise FileNotFoundError(
-            f"the model folder {folder} has no {name}. It needs both {CONFIG_FILE} and {WEIGHTS_FILE}."
+            f"the model folder {folder} has no {name}. It needs {CONFIG_FILE} and all files of weights that are listed "
+            "there. Copy the folder again."
         )
     return path
 
@@ -312,27 +293,3 @@ def _stored(tensor: Tensor, key: str, half: bool) -> Tensor:
             "Save with half=False."
         )
     return stored
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file aside, sync it, and give it its name, so that a crash leaves the old one or the new one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(descriptor)
-    aside = Path(name)
-    try:
-        try:
-            write(aside)
-        except (OSError, SafetensorError) as error:  # a full disk; safetensors has an error of its own for it
-            raise OSError(f"{path} cannot be written: {error}. Make room, or give another folder.") from error
-        with open(aside, "rb+") as stream:
-            os.fsync(stream.fileno())
-        aside.chmod(0o644)  # mkstemp's files are private
-        os.replace(aside, path)
-        if hasattr(os, "O_DIRECTORY"):
-            folder = os.open(path.parent, os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    finally:
-        aside.unlink(missing_ok=True)

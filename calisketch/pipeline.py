@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import numbers
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,18 +15,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from . import images, model_folder
+from . import hub, images, model_folder
 from .answers import drawing_in_kind, face_in_kind
+from .computing import Computing, Engine, Precision, checked_device, device_of, on_device
 from .ink import Ink, Page, to_ink
-from .networks import EncoderDecoder, MRUUNet
+from .networks import EncoderDecoder, MRUUNet, UNet
+from .options import checked_options, need_scn
 from .placement import Align, Placement, place
 from .stage import Schedule
 
 DEFAULT_MODEL = "cuhk-small-128"
 #: What a network of a model folder may be.
-NETWORK_CLASSES: dict[str, type[nn.Module]] = {"EncoderDecoder": EncoderDecoder, "MRUUNet": MRUUNet}
+NETWORK_CLASSES: dict[str, type[nn.Module]] = {"EncoderDecoder": EncoderDecoder, "MRUUNet": MRUUNet, "UNet": UNet}
 
 _MODELS = Path(__file__).parent / "models"
 _MOST_PIXELS = 16_000_000  # of the sketches in one batch, all of which are held in memory; or one larger sketch
@@ -40,71 +40,117 @@ _FOUND_BY = {
 
 
 class CaliSketch:
-    """The Stroke Calibration Network and the Image Synthesis Network, composed: S -> R -> P.
+    """The Stroke Calibration Network and the Image Synthesis Network, composed: S -> R -> P; or the latter alone.
 
     Calling it changes nothing in it: the same sketch gives the same answer, alone or in any batch (to one grey level).
     What was told of each sketch (polarity, page, where its face lies) goes to the logger "calisketch" at level INFO.
 
     Args:
-        scn_generator: G1, (B, 1, H, W) sketch -> (B, 1, H, W) refined sketch, both [0, 1] with ink = 1.
+        scn_generator: G1, (B, 1, H, W) sketch -> (B, 1, H, W) refined sketch, both [0, 1] with ink = 1; None for a
+            method of one stage, such as pix2pix, which paints from the strokes as they are.
         isn_generator: G2, (B, 1, H, W) refined sketch -> (B, 3, H, W) face in [0, 1]. Both networks are copied.
         size: side of the images the networks were trained on; every sketch is brought to it.
         info: anything worth keeping with the model, as JSON has it.
+        precision: "fp32", "bf16", or the fastest that is safe ("auto"); `model.precision` says which it is.
+        engine: what runs the networks: "eager", "compiled" or "openvino"; see `computing.Computing`.
 
     Raises:
-        ValueError: a size below 1, or networks of other channels than 1 -> 1 and 1 -> 3.
+        ValueError: a size below 1, networks of other channels than 1 -> 1 and 1 -> 3; as for `computing.Computing`.
     """
 
     def __init__(
-        self, scn_generator: nn.Module, isn_generator: nn.Module, size: int, info: Mapping[str, Any] | None = None
+        self,
+        scn_generator: nn.Module | None,
+        isn_generator: nn.Module,
+        size: int,
+        info: Mapping[str, Any] | None = None,
+        *,
+        precision: Precision = "auto",
+        engine: Engine = "eager",
     ):
         if size < 1:
             raise ValueError(f"size must be the side of the training images, at least 1; got {size}.")
-        _check_channels("scn_generator", scn_generator, 1, 1)
+        if scn_generator is not None:
+            _check_channels("scn_generator", scn_generator, 1, 1)
         _check_channels("isn_generator", isn_generator, 1, 3)
-        self.scn_generator = _for_inference(scn_generator)
+        self.scn_generator = None if scn_generator is None else _for_inference(scn_generator)
         self.isn_generator = _for_inference(isn_generator)
         self.size = int(size)
         self.info = dict(info or {})
+        self._computing = Computing(self.size, precision, engine)
+
+    @property
+    def precision(self) -> str:
+        """What the ISN is run in, and so the SCN unless it is of another class: "fp32" or "bf16"."""
+        return self._computing.precision(self.isn_generator, device_of(self.isn_generator))
 
     @classmethod
     def from_pretrained(
-        cls, model: str | os.PathLike[str] = DEFAULT_MODEL, device: str | torch.device | None = None
+        cls,
+        model: str | os.PathLike[str] = DEFAULT_MODEL,
+        device: str | torch.device | None = None,
+        *,
+        sha256: str | None = None,
+        precision: Precision = "auto",
+        engine: Engine = "eager",
     ) -> CaliSketch:
-        """Load a model by the name of one that is shipped, or from its folder.
+        """Load a model by the name of one that is shipped, from its folder, or from "https://HOST/FOLDER".
+
+        sha256: of the model's config.json; needed with an address (or "#sha256=HEX" at its end), see `hub.fetch_model`.
+        precision, engine: as for the class.
 
         Raises:
             FileNotFoundError: neither such a name nor such a folder; or a file of the folder is not there.
+            DownloadError, WrongContent, ValueError: as for `hub.fetch_model`.
             ModelFolderError: the folder is not a whole model of this format.
         """
-        networks, config = model_folder.load(_folder_of(model), NETWORK_CLASSES)
-        if networks.keys() != {"scn", "isn"}:
+        networks, config = model_folder.load(folder_of(model, sha256), NETWORK_CLASSES)
+        if not {"isn"} <= networks.keys() <= {"scn", "isn"}:
             raise model_folder.ModelFolderError(
-                f"{model} holds the networks {sorted(networks)}; expected 'isn' and 'scn'. It is no Cali-Sketch model."
+                f"{model} holds the networks {sorted(networks)}; expected 'isn', with 'scn' or without. It is no "
+                "Cali-Sketch model."
             )
         try:
-            loaded = cls(networks["scn"], networks["isn"], config["size"], config.get("info"))
+            loaded = cls(networks.get("scn"), networks["isn"], config["size"], config.get("info"))
         except ValueError as error:
             raise model_folder.ModelFolderError(f"{model} is no Cali-Sketch model: {error}") from error
-        return loaded if device is None else loaded.to(device)
+        return loaded.to(device, precision=precision, engine=engine)
 
-    def save_pretrained(self, folder: str | os.PathLike[str], *, half: bool = True) -> Path:
-        """Write config.json and model.safetensors (float16 unless `half=False`) to a folder, and return the folder."""
-        networks = {"scn": self.scn_generator, "isn": self.isn_generator}
-        return model_folder.save(folder, networks, self.size, self.info, half=half)
+    def __repr__(self) -> str:
+        return model_folder.in_words("CaliSketch", self.size, {"scn": self.scn_generator, "isn": self.isn_generator})
 
-    def to(self, device: str | torch.device) -> CaliSketch:
-        """A CaliSketch of the same weights on another device; ValueError where there is no such device."""
-        device = _checked_device(device)
+    def save_pretrained(
+        self, folder: str | os.PathLike[str], *, half: bool = True, max_file_bytes: int = model_folder.LARGEST_FILE
+    ) -> Path:
+        """Write config.json and model.safetensors, or several (float16 unless `half=False`), to a folder; return it."""
+        networks = {"isn": self.isn_generator}
+        if self.scn_generator is not None:
+            networks = {"scn": self.scn_generator, **networks}
+        return model_folder.save(folder, networks, self.size, self.info, half=half, max_file_bytes=max_file_bytes)
+
+    def to(
+        self,
+        device: str | torch.device | None = None,
+        *,
+        precision: Precision | None = None,
+        engine: Engine | None = None,
+    ) -> CaliSketch:
+        """A CaliSketch of the same weights on another device, in another precision, by another engine; None: as here.
+
+        Raises:
+            ValueError: there is no such device; errors as for the class.
+        """
+        here = device_of(self.isn_generator) if device is None else checked_device(device)
         moved = copy.copy(self)
-        moved.scn_generator = copy.deepcopy(self.scn_generator).to(device)
-        moved.isn_generator = copy.deepcopy(self.isn_generator).to(device)
+        moved._computing = Computing(self.size, precision or self._computing.asked, engine or self._computing.engine)
+        moved.scn_generator = None if self.scn_generator is None else on_device(self.scn_generator, here)
+        moved.isn_generator = on_device(self.isn_generator, here)
         return moved
 
     def calibrate(
         self,
         sketch: Any,
-        strength: float = 1.0,
+        strength: float | None = None,
         *,
         polarity: images.Polarity = "auto",
         align: Align = "auto",
@@ -117,7 +163,8 @@ class CaliSketch:
         Args:
             sketch: a path, a PIL image, an array (H, W) or (H, W, 1 | 3 | 4), a tensor (H, W), (C, H, W) or
                 (B, C, H, W), or a list of these. uint8, uint16 or float in [0, 1]; colour counts by its luma.
-            strength: 0 leaves the strokes as they are, 1 replaces them by the refined ones.
+            strength: 0 leaves the strokes as they are, 1 replaces them by the refined ones; None is 1, and for a model
+                without an SCN, which takes no other, 0.
             polarity: "auto" tells dark lines on a light ground from the reverse; "dark_on_light" and "light_on_dark"
                 force it.
             align: "auto" brings the face to where the model was trained to see it (by its eyes, where the detector's
@@ -135,9 +182,10 @@ class CaliSketch:
         Raises:
             SketchError: an unreadable, blank or too small sketch, NaN, values out of range, an empty list.
             FileNotFoundError: a path that is not there.
-            ValueError: an option that is none of its choices.
+            ValueError: an option that is none of its choices, or a model without an SCN.
         """
-        self._check_options(strength, batch_size)
+        need_scn(self.scn_generator, "calibrate")
+        strength = checked_options(strength, batch_size, self.scn_generator)
         items, rebuild = images.flatten(sketch)
         answers = []
         for prepared in self._prepared(items, polarity, align, page, batch_size):
@@ -154,7 +202,7 @@ class CaliSketch:
     def synthesize(
         self,
         sketch: Any,
-        strength: float = 1.0,
+        strength: float | None = None,
         return_refined: bool = False,
         *,
         polarity: images.Polarity = "auto",
@@ -176,7 +224,7 @@ class CaliSketch:
             (B, 3, H, W) tensor of the same dtype and range, a list for a list. Outside the model's square field of
             view the face's edge goes on and fades to white.
         """
-        self._check_options(strength, batch_size)
+        strength = checked_options(strength, batch_size, self.scn_generator)
         items, rebuild = images.flatten(sketch)
         faces, drawings = [], []
         for prepared in self._prepared(items, polarity, align, page, batch_size):
@@ -184,7 +232,7 @@ class CaliSketch:
             refined = placed
             if strength > 0:
                 refined = torch.lerp(placed, self._refine(prepared, device).to(placed.device), float(strength))
-            painted = self._run(self.isn_generator, refined, device)
+            painted = self._computing.run(self.isn_generator, refined, device)
             for each, drawing, face in zip(prepared, refined, painted, strict=True):
                 rgb = each.placement.face_back(_to_numpy(face.permute(1, 2, 0)))
                 faces.append(face_in_kind(each.sketch, rgb))
@@ -231,12 +279,12 @@ class CaliSketch:
         Raises:
             ModuleNotFoundError: the extra `train` is not installed.
             calisketch.weights.MissingWeights: HED's or VGG-19's file is not there, saying how to get it.
-            ValueError, SketchError, FileNotFoundError: photos or settings that make no sense.
+            ValueError, SketchError, FileNotFoundError: photos or settings that make no sense, or a model without SCN.
         """
         from .fitting import fit_generators  # what only training needs is imported by training only
 
         trained, note = fit_generators(
-            {"scn": self.scn_generator, "isn": self.isn_generator},
+            {"scn": need_scn(self.scn_generator, "fit, which trains both networks,"), "isn": self.isn_generator},
             self.size,
             photos,
             schedules=schedules,
@@ -249,13 +297,8 @@ class CaliSketch:
             quiet=quiet,
             settings=settings,
         )
-        return CaliSketch(trained["scn"], trained["isn"], self.size, {**self.info, **note})
-
-    def _check_options(self, strength: float, batch_size: int) -> None:
-        if not isinstance(strength, numbers.Real) or not 0 <= strength <= 1:
-            raise ValueError(f"strength must be in [0, 1]; got {strength!r}. 0 keeps the strokes, 1 replaces them.")
-        if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-            raise ValueError(f"batch_size must be a whole number, at least 1; got {batch_size!r}.")
+        asked: dict[str, Any] = {"precision": self._computing.asked, "engine": self._computing.engine}
+        return CaliSketch(trained["scn"], trained["isn"], self.size, {**self.info, **note}, **asked)
 
     def _prepared(
         self, items: list[tuple[Any, str]], polarity: images.Polarity, align: Align, page: Page, batch_size: int
@@ -277,21 +320,8 @@ class CaliSketch:
         yield batch
 
     def _refine(self, prepared: list[_Prepared], device: str | torch.device | None) -> Tensor:
-        return self._run(self.scn_generator, torch.stack([each.placed for each in prepared]), device)
-
-    @torch.inference_mode()
-    def _run(self, network: nn.Module, drawings: Tensor, device: str | torch.device | None) -> Tensor:
-        """Run a network on (B, 1, size, size) ink, padded with paper to the sides it takes."""
-        here = next(iter(network.parameters()), torch.empty(0)).device
-        if device is not None:
-            here = _checked_device(device)
-            network = copy.deepcopy(network).to(here)
-        side = self.size
-        divisor, least = getattr(network, "divisor", 1), getattr(network, "minimum_side", 1)
-        missing = -(-max(side, least) // divisor) * divisor - side
-        before = missing // 2
-        padded = functional.pad(drawings.to(here), [before, missing - before] * 2)
-        return network(padded)[..., before : before + side, before : before + side].clamp(0, 1).float()
+        network = need_scn(self.scn_generator, "strength")
+        return self._computing.run(network, torch.stack([each.placed for each in prepared]), device)
 
 
 @dataclass(frozen=True)
@@ -304,12 +334,12 @@ class _Prepared:
     placed: Tensor
 
 
-def calibrate(sketch: Any, strength: float = 1.0, **options: Any) -> Any:
+def calibrate(sketch: Any, strength: float | None = None, **options: Any) -> Any:
     """`CaliSketch.calibrate` of the default model, which is loaded at the first call."""
     return _default_model().calibrate(sketch, strength, **options)
 
 
-def synthesize(sketch: Any, strength: float = 1.0, return_refined: bool = False, **options: Any) -> Any:
+def synthesize(sketch: Any, strength: float | None = None, return_refined: bool = False, **options: Any) -> Any:
     """`CaliSketch.synthesize` of the default model, which is loaded at the first call."""
     return _default_model().synthesize(sketch, strength, return_refined, **options)
 
@@ -324,28 +354,17 @@ def available_models() -> list[str]:
     return sorted(path.parent.name for path in _MODELS.glob(f"*/{model_folder.CONFIG_FILE}"))
 
 
-def _folder_of(model: str | os.PathLike[str]) -> Path:
-    if isinstance(model, str) and model in available_models():
-        return _MODELS / model
-    folder = Path(model)
+def folder_of(model: str | os.PathLike[str], sha256: str | None = None) -> Path:
+    """Where a model lies that is named as for `CaliSketch.from_pretrained`; errors as there."""
+    if isinstance(model, str) and hub.is_address(model):
+        return hub.fetch_model(model, sha256)
+    folder = _MODELS / model if isinstance(model, str) and model in available_models() else Path(model)
     if not os.path.isdir(folder):
         raise FileNotFoundError(
             f"no model {str(model)!r}: it is neither a folder nor the name of a shipped model. "
             f"Shipped: {', '.join(available_models()) or 'none'}. Give one of these, or the folder of a trained model."
         )
-    return folder
-
-
-def _checked_device(device: str | torch.device) -> torch.device:
-    try:
-        checked = torch.device(device)
-        torch.empty(0, device=checked)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(
-            f"cannot compute on the device {str(device)!r}: {str(error).splitlines()[0].rstrip('.')}. Use 'cpu', or "
-            "install a build of PyTorch for that device."
-        ) from error
-    return checked
+    return folder if sha256 is None else hub.check_hash(folder, sha256)
 
 
 def _account(ink: Ink, placement: Placement) -> str:

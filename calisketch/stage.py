@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -22,6 +23,7 @@ class Schedule:
         discriminator_ratio: the discriminators' learning rate as a share of the generators'.
         betas: Adam's.
         patience: the stage ends early after this many validations without a better plateau figure; None: never.
+        decay: over this last share of the iterations the learning rates fall to 0 along a half cosine; 0: constant.
 
     Raises:
         ValueError: a value that no training can have.
@@ -32,6 +34,7 @@ class Schedule:
     discriminator_ratio: float = 0.1
     betas: tuple[float, float] = (0.0, 0.9)
     patience: int | None = None
+    decay: float = 0.0
 
     def __post_init__(self) -> None:
         try:
@@ -46,6 +49,14 @@ class Schedule:
             raise ValueError(f"betas must be two numbers in [0, 1); got {self.betas!r}.")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1, or null to never end early; got {self.patience!r}.")
+        if not 0 <= self.decay <= 1:
+            raise ValueError(f"decay must be a share of the iterations, in [0, 1]; got {self.decay!r}.")
+
+    def rate_factor(self, step: int) -> float:
+        """What the learning rates are multiplied by after ``step`` steps: 1, then along a half cosine to 0."""
+        falling = self.decay * self.iterations
+        into = step - (self.iterations - falling)
+        return 1.0 if into <= 0 else 0.5 * (1 + math.cos(math.pi * min(into / falling, 1.0)))
 
 
 @runtime_checkable

@@ -18,13 +18,16 @@ import yaml
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from .pipeline import CaliSketch
+from .sketching.styles import STYLES, SketchMixture
 from .stage import Stage
+from .systems import System
 from .train_config import ConfigError, check_config, conf_dir, instantiate, names_of, settings_of
 from .training import CheckpointError, Engine, Interrupted, NonFiniteLoss, OutOfMemory, ProcessLost
+from .training.logging import read_metrics
 from .training.processes import rank_by_environment
 
 CALLERS = (ValueError, TypeError, OSError, CheckpointError, NonFiniteLoss, OutOfMemory, ProcessLost)
@@ -129,8 +132,8 @@ def run(cfg: DictConfig) -> Path:
     torch.manual_seed(cfg.seed)
     train, validation, data_source = _datasets(cfg)
     draw = instantiate(cfg.data.draw, "data.draw")
-    system = instantiate(cfg.system, "system")
-    _check_size(cfg.data.size, system.generators)
+    system: System = instantiate(cfg.system, "system")
+    _check_size(cfg.data.size, system)
     _check_channels(system, cfg.data.size)
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     engine = Engine(
@@ -149,15 +152,20 @@ def run(cfg: DictConfig) -> Path:
     def save_model(stage: Any) -> None:
         info = {
             "name": cfg.name,
+            "system": system.name,
             "trained": f"up to stage {stage.name}",
+            "steps": _steps(engine.run_dir),
             "photos": len(train),  # type: ignore[arg-type]
+            "styles": styles_of(plain["data"]["draw"]),
             "precision": engine.settings.precision,
-            "perceptual network": system.isn.vgg.source,
         }
+        vgg = getattr(getattr(system, "isn", None), "vgg", None)
+        if vgg is not None:
+            info["perceptual network"] = vgg.source
         generators, folder = system.generators, engine.run_dir / "model"
         for left in folder.glob(".*"):  # by a process that was killed while it saved the model
             left.unlink(missing_ok=True)
-        model = CaliSketch(generators["scn"], generators["isn"], cfg.data.size, info)
+        model = CaliSketch(generators.get("scn"), generators["isn"], cfg.data.size, info)
         say(f"model saved in {model.save_pretrained(folder)}")
 
     engine.fit(
@@ -191,32 +199,49 @@ def _datasets(cfg: DictConfig) -> tuple[Dataset[Any], Dataset[Any], str]:
     return train, validation, source
 
 
-def _check_size(size: int, generators: Mapping[str, nn.Module]) -> None:
-    for name, generator in generators.items():
-        divisor, least = int(generator.divisor), int(generator.minimum_side)  # type: ignore[arg-type]
+def _steps(run_dir: Path) -> dict[str, int]:
+    """How many steps each stage of a run has come to: every stage's last one is logged or validated."""
+    steps: dict[str, int] = {}
+    for record in read_metrics(run_dir / "metrics.jsonl"):
+        steps[record["stage"]] = max(steps.get(record["stage"], 0), record["step"])
+    return steps
+
+
+def styles_of(draw: Mapping[str, Any]) -> list[str]:
+    """The sketch styles that training has drawn, of a run's configuration data.draw; none if it is not a mixture."""
+    if not str(draw.get("_target_")).endswith(f".{SketchMixture.__name__}"):
+        return []
+    weights = draw.get("weights")
+    return [name for name in STYLES if weights is None or weights.get(name, 0) > 0]
+
+
+def _check_size(size: int, system: System) -> None:
+    for key, (network, _, made) in system.channels.items():
+        if made is None:  # discriminators take any size
+            continue
+        divisor, least = int(network.divisor), int(network.minimum_side)  # type: ignore[arg-type]
         if size % divisor or size < least:
-            raise ConfigError(f"data.size must be at least {least} and divide by {divisor} for {name}; got {size}.")
+            remedy = f" A smaller system.{key}.depth takes others." if "depth" in getattr(network, "config", {}) else ""
+            name = key.partition(".")[0]
+            raise ConfigError(
+                f"data.size must be at least {least} and divide by {divisor} for {name}; got {size}.{remedy}"
+            )
 
 
-def _check_channels(system: Any, size: int) -> None:
+def _check_channels(system: System, size: int) -> None:
     """Runs every network once on bare shapes, which takes no memory, to see that each takes what it is given."""
-    for name, module, given, made in (
-        ("scn.generator", system.scn.generator, 1, 1),
-        ("scn.discriminator", system.scn.discriminator, 1, None),
-        ("isn.generator", system.isn.generator, 1, 3),
-        ("isn.discriminator", system.isn.discriminator, 3, None),
-    ):
-        outline = {key: torch.empty_like(value, device="meta") for key, value in module.named_parameters()}
-        outline |= {key: torch.empty_like(value, device="meta") for key, value in module.named_buffers()}
+    for key, (module, given, made) in system.channels.items():
+        outline = {name: torch.empty_like(value, device="meta") for name, value in module.named_parameters()}
+        outline |= {name: torch.empty_like(value, device="meta") for name, value in module.named_buffers()}
         image = torch.empty(2, given, size, size, device="meta")
         try:
             with torch.no_grad():
                 answer = torch.func.functional_call(module, outline, (image,))
         except (RuntimeError, ValueError, NotImplementedError) as error:
             said = str(error).splitlines()[0]
-            raise ConfigError(f"system.{name} does not take {tuple(image.shape)}, as it has to: {said}") from error
+            raise ConfigError(f"system.{key} does not take {tuple(image.shape)}, as it has to: {said}") from error
         if made is not None and isinstance(answer, Tensor) and answer.shape[1] != made:
-            raise ConfigError(f"system.{name} must make {made} channels; got {answer.shape[1]}. See out_channels.")
+            raise ConfigError(f"system.{key} must make {made} channels; got {answer.shape[1]}. See out_channels.")
 
 
 def _check_half_precision(cfg: DictConfig, device: torch.device) -> None:

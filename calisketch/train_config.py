@@ -62,19 +62,25 @@ def check_config(cfg: DictConfig) -> None:
             if key not in expected:
                 raise ConfigError(f"unknown key '{group}.{key}'; expected one of {sorted(map(str, expected))}.")
     try:
-        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        plain: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(str(error)) from error
     kinds = _shipped_kinds()
-    for name in ("data.train", "data.validation", "data.draw", "system.scn", "system.isn", "system.schedules"):
+    there = cfg.system if OmegaConf.is_dict(cfg.system) else {}
+    networks = [f"system.{name}" for name in ("scn", "isn", "pix2pix") if name in there]
+    for name in ("data.train", "data.validation", "data.draw", "system", *networks, "system.schedules"):
         if not OmegaConf.is_dict(OmegaConf.select(cfg, name)):
             raise ConfigError(f"{name} must be a group of settings; got {_shown(OmegaConf.select(cfg, name))}.")
     if not isinstance(cfg.run_dir, str):
         raise ConfigError(f"run_dir must be a folder's path; got {cfg.run_dir!r}.")
     if not (cfg.init_from is None or isinstance(cfg.init_from, str) or OmegaConf.is_config(cfg.init_from)):
         raise ConfigError(f"init_from must be a run folder, or one for each network; got {cfg.init_from!r}.")
+    root = plain["data"]["root"]
+    if isinstance(root, list) and not (root and all(isinstance(folder, str) for folder in root)):
+        raise ConfigError(f"data.root must be a prepared folder or a list of them; got {root!r}.")
     for key, value in _containers(plain):
-        if key in kinds and not any(shipped.startswith(f"{key}.") for shipped in kinds):
+        single = kinds.get(key, set()) - {type(None)}  # what is null everywhere may be a group, such as a network
+        if single and key != "data.root" and not any(shipped.startswith(f"{key}.") for shipped in kinds):
             raise ConfigError(f"{key} must be a single value; got {value!r}.")
     for key, value in leaves(plain):
         if key in Settings.__dataclass_fields__:
@@ -110,6 +116,11 @@ def check_config(cfg: DictConfig) -> None:
         raise ConfigError(str(error)) from error
     if cfg.wandb.mode not in WANDB_MODES:
         raise ConfigError(f"wandb.mode must be one of {list(WANDB_MODES)}; got {cfg.wandb.mode!r}.")
+    if cfg.compile is True and OmegaConf.select(cfg, "system.isn.r1_weight"):
+        raise ConfigError(
+            "compile=true cannot be had with system.isn.r1_weight above 0: R1 needs second derivatives, which compiled "
+            "networks do not have. Give compile=false, or r1_weight=0."
+        )
     for name in cfg.system.schedules:
         instantiate(cfg.system.schedules[name], f"system.schedules.{name}")
     for place in ("data", "data.stand_in"):

@@ -17,12 +17,14 @@ class Faults:
         status: statuses to answer with in place of the file.
         stall: keep silent, once, after this many bytes, until ``release`` is set.
         announced: the Content-Length that is told; the truth if None, none at all if -1.
+        leads_to: another address that each request is sent on to.
     """
 
     cut: list[int] = field(default_factory=list)
     status: list[int] = field(default_factory=list)
     stall: int | None = None
     announced: int | None = None
+    leads_to: str | None = None
 
 
 class FileServer:
@@ -72,30 +74,44 @@ class FileServer:
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
+        if self.faults.leads_to:
+            request.send_response(302)
+            request.send_header("Location", self.faults.leads_to)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
+        content = self.content_of(request.path)
+        if content is None:
+            request.send_error(404)
+            return
         first = 0
         unchanged = request.headers["If-Range"] in (None, self.tag)
         if wanted and self.continues and unchanged:
             first = int(wanted.removeprefix("bytes=").rstrip("-"))
-        if wanted and first >= len(self.content):
+        if wanted and first >= len(content):
             request.send_response(416)
-            request.send_header("Content-Range", f"bytes */{len(self.content)}")
+            request.send_header("Content-Range", f"bytes */{len(content)}")
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
         request.send_response(206 if first else 200)
         if first:
-            request.send_header("Content-Range", f"bytes {first}-{len(self.content) - 1}/{len(self.content)}")
+            request.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         if self.tag:
             request.send_header("ETag", self.tag)
-        length = len(self.content) - first if self.faults.announced is None else self.faults.announced
+        length = len(content) - first if self.faults.announced is None else self.faults.announced
         if length >= 0:
             request.send_header("Content-Length", str(length))
         request.end_headers()
-        self._send(request, first)
+        self._send(request, content, first)
 
-    def _send(self, request: BaseHTTPRequestHandler, first: int) -> None:
-        end = first + self.faults.cut.pop(0) if self.faults.cut else len(self.content)
-        body = self.content[first:end]
+    def content_of(self, path: str) -> bytes | None:
+        """What lies at a path, or None; here the same everywhere."""
+        return self.content
+
+    def _send(self, request: BaseHTTPRequestHandler, content: bytes, first: int) -> None:
+        end = first + self.faults.cut.pop(0) if self.faults.cut else len(content)
+        body = content[first:end]
         stall, self.faults.stall = self.faults.stall, None
         try:
             if stall is not None:
@@ -109,3 +125,26 @@ class FileServer:
             self.sent += len(body)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the other side is gone, which is what some tests are about
+
+
+class FolderServer(FileServer):
+    """Serves ``files``, by name, below ``address``.
+
+    Attributes:
+        asked: the names that were asked for, in order, with their queries.
+        faults_of: what goes wrong with a file, by its name; where it is used, ``faults`` is not.
+    """
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(b"")
+        self.files = files
+        self.asked: list[str] = []
+        self.faults_of: dict[str, Faults] = {}
+        self.address = self.url.replace("/file.bin", "/models/one")
+
+    def content_of(self, path: str) -> bytes | None:
+        name = path.removeprefix("/models/one/")
+        self.asked.append(name)
+        if self.faults_of:
+            self.faults = self.faults_of.get(name, Faults())
+        return self.files.get(name.partition("?")[0])

@@ -14,23 +14,26 @@ from omegaconf import DictConfig, OmegaConf
 
 from calisketch.datasets.photos import PreparedPhotos
 from calisketch.isn import ISN
-from calisketch.networks import VGG19, EncoderDecoder, MRUUNet, SNPatchGAN
+from calisketch.networks import VGG19, EncoderDecoder, MRUUNet, PatchGAN70, SNPatchGAN, UNet
 from calisketch.scn import SCN
 from calisketch.sketching.styles import SketchMixture
 from calisketch.stage import Schedule
-from calisketch.systems import CaliSketchSystem
+from calisketch.systems import CaliSketchSystem, Pix2Pix, isn_only, pix2pix
 from calisketch.systems.cali_sketch import PAPER_SCHEDULES
 from calisketch.train_config import check_config, conf_dir
 from calisketch.training.settings import Settings
 
 CONF = conf_dir()
-TINY = [
-    "network@system.isn.vgg=vgg19_random",
-    "system.scn.discriminator.width=4",
-    "system.isn.discriminator.width=4",
-    "system.scn.generator.width=4",
-    "system.isn.generator.width=4",
-]
+TINY = {
+    "scn": ["system.scn.discriminator.width=4", "system.scn.generator.width=4"],
+    "isn": [
+        "network@system.isn.vgg=vgg19_random",
+        "system.isn.lpips_weight=0",
+        "system.isn.discriminator.width=4",
+        "system.isn.generator.width=4",
+    ],
+    "pix2pix": ["system.pix2pix.discriminator.width=4", "system.pix2pix.generator.width=4"],
+}
 
 
 def names(group: str) -> list[str]:
@@ -47,6 +50,13 @@ def composed(*overrides: str) -> DictConfig:
     return compose("train", list(overrides))
 
 
+def tiny_system(*overrides: str) -> Any:
+    """The configured system with networks of few channels."""
+    there = composed(*overrides).system
+    smaller = [override for name, each in TINY.items() if name in there for override in each]
+    return build(composed(*overrides, *smaller).system)
+
+
 def build(node: Any) -> Any:
     return hydra.utils.instantiate(node, _convert_="all")
 
@@ -61,8 +71,16 @@ def test_all_expected_files_are_there():
         "cpu_small",
         "smoke",
         "gpu_256",
+        "pix2pix",
+        "pix2pix_small",
+        "pix2pix_smoke",
+        "isn_only",
+        "isn_only_small",
+        "plus",
+        "plus_small",
+        "ablation",
     } <= set(names("experiment"))
-    tried = {"network", "system", "data", "experiment", "debug"}
+    tried = {"network", "system", "data", "experiment", "debug", "recipe"}  # recipe: test_recipe.py
     assert {path.name for path in CONF.iterdir() if path.is_dir()} == tried, "a new group needs a test here"
 
 
@@ -72,8 +90,8 @@ def test_every_experiment_is_sound_and_builds_its_system(name: str):
     check_config(config)
     assert config.name == name
     assert config.run_dir == f"runs/{name}"
-    system = build(composed(f"experiment={name}", "data.root=somewhere", *TINY).system)
-    assert [stage.name for stage in system.stages] == ["scn", "isn", "joint"]
+    system = tiny_system(f"experiment={name}", "data.root=somewhere")
+    assert [stage.name for stage in system.stages] == list(config.system.schedules)
     build(config.data.draw)
 
 
@@ -86,7 +104,7 @@ def test_every_debug_file_goes_on_top_of_an_experiment(name: str):
 
 @pytest.mark.parametrize("name", [name for name in names("network") if not name.startswith("vgg")])
 def test_every_network_file_builds(name: str):
-    generator = name in ("encoder_decoder", "mru_unet")
+    generator = name in ("encoder_decoder", "mru_unet", "unet")
     role = "generator" if generator else "discriminator"
     config = composed(f"network@system.isn.{role}={name}", f"system.isn.{role}.width=4")
     build(config.system.isn[role])
@@ -99,7 +117,7 @@ def test_the_vgg_files_build(shared_weights: Path):
 
 @pytest.mark.parametrize("name", names("system"))
 def test_every_system_file_builds(name: str):
-    build(composed(f"system={name}", *TINY).system)
+    assert tiny_system(f"system={name}").name == name
 
 
 @pytest.mark.parametrize("name", names("data"))
@@ -107,7 +125,7 @@ def test_every_data_file_names_what_its_classes_take(name: str):
     config = composed(f"data={name}", "data.root=somewhere").data
     for part in ("train", "validation"):
         options = {key: value for key, value in config[part].items() if key != "_target_"}
-        inspect.signature(hydra.utils.get_class(config[part]._target_)).bind(**options)
+        inspect.signature(hydra.utils.get_object(config[part]._target_)).bind(**options)
 
 
 def test_the_stand_in_of_the_smoke_preset_builds():
@@ -148,6 +166,38 @@ def test_the_papers_preset_equals_the_constructors_defaults():
     assert build(config.data.draw).cumulated.tolist() == SketchMixture().cumulated.tolist()
     assert differences(config.data.train, PreparedPhotos, {"root", "size", "track", "cache", "verify"}) == {}
     assert {key: config[key] for key in defaults(Settings)} == defaults(Settings)
+
+
+def test_pix2pixs_preset_equals_the_constructors_defaults():
+    config = composed("experiment=pix2pix", "data.root=somewhere")
+    node = config.system.pix2pix
+    assert differences(node, Pix2Pix, {"generator", "discriminator"}) == {}
+    assert differences(node.generator, UNet, set()) == {}
+    assert differences(node.discriminator, PatchGAN70, {"in_channels", "spectral"}) == {}
+    assert (node.discriminator.in_channels, node.discriminator.spectral) == (4, False)
+    schedules = {name: build(each) for name, each in config.system.schedules.items()}
+    assert schedules == pix2pix.PAPER_SCHEDULES
+    assert schedules["pix2pix"] == Schedule(80_000, 2e-4, 1.0, (0.5, 0.999))
+    assert (config.batch_size, config.ema_decay, config.data.size) == (1, 0.0, 256)
+
+
+def test_isn_without_scn_is_the_isn_of_cali_sketch():
+    alone, whole = composed("experiment=isn_only", "data.root=somewhere"), composed("data.root=somewhere")
+    assert alone.system.isn == whole.system.isn
+    assert {name: build(node) for name, node in alone.system.schedules.items()} == isn_only.SCHEDULES
+    steps = sum(schedule.iterations for schedule in whole.system.schedules.values())
+    assert alone.system.schedules.isn.iterations == steps
+
+
+@pytest.mark.parametrize("name", ["pix2pix_small", "isn_only_small"])
+def test_the_small_baselines_see_as_many_images_as_cpu_small(name: str):
+    def images(config: DictConfig) -> int:
+        steps = sum(schedule.iterations for schedule in config.system.schedules.values())
+        return steps * config.batch_size * config.accumulate
+
+    baseline, whole = composed(f"experiment={name}"), composed("experiment=cpu_small")
+    assert images(baseline) == images(whole) == 25_600
+    assert (baseline.data.size, baseline.precision) == (whole.data.size, whole.precision)
 
 
 def test_the_papers_networks_built_from_the_preset_equal_those_of_the_constructors():

@@ -189,6 +189,40 @@ def test_a_file_without_published_hash_is_taken_with_a_warning_but_a_web_page_is
         get(server, target, None)
 
 
+@pytest.mark.parametrize("announced", [None, -1], ids=["announced", "found out while reading"])
+def test_a_file_that_is_larger_than_it_may_be_is_not_kept(
+    server: FileServer, target: Path, announced: int | None
+) -> None:
+    server.faults.announced = announced
+    with pytest.raises(WrongContent, match=r"got \d+ bytes or more, expected 2000000 at the most"):
+        get(server, target, largest=2_000_000)
+    assert left(target) <= {".file.bin.lock"}
+    server.faults.announced = None
+    get(server, target, largest=3_000_000)
+    assert sha256_of(target) == SHA256
+
+
+def test_a_part_that_is_larger_than_the_file_may_be_is_let_go(server: FileServer, target: Path) -> None:
+    target.parent.mkdir()
+    target.with_name(".file.bin.part").write_bytes(CONTENT + b"x")
+    get(server, target, largest=3_000_000)
+    assert sha256_of(target) == SHA256
+
+
+def test_a_redirection_is_followed_on_the_same_host_and_not_without_protection_elsewhere(
+    server: FileServer, target: Path
+) -> None:
+    with FileServer(b"") as first:
+        first.faults.leads_to = server.url
+        get(first, target)
+        assert sha256_of(target) == SHA256
+        target.unlink()
+        first.faults.leads_to = server.url.replace("127.0.0.1", "127.0.0.2")
+        with pytest.raises(DownloadError, match=r"it leads on to http://127\.0\.0\.2:.* only https or the same host"):
+            get(first, target)
+    assert not target.exists()
+
+
 def test_a_busy_server_is_asked_again_and_a_refusing_one_is_not(server: FileServer, target: Path) -> None:
     server.faults.status = [503, 429]
     get(server, target)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from calisketch import model_folder
+from calisketch import CaliSketch, model_folder
 from calisketch.model_folder import ModelFolderError
 
 
@@ -112,7 +112,7 @@ def test_a_tensor_that_is_not_finite_is_named(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 2}, "Upgrade calisketch"),
+        ({"format_version": 3}, "Upgrade calisketch"),
         ({"format_version": None}, "format version None"),
         ({"format": "diffusers"}, "got format 'diffusers'"),
         ({"networks": {"scn": {"class": "Foreign", "arguments": {}}}}, "unknown class 'Foreign'.*Tiny"),
@@ -215,3 +215,11 @@ def test_weights_that_single_precision_cannot_hold_are_refused(folder: Path) -> 
 def test_the_shipped_model_records_its_digests() -> None:
     folder = Path(model_folder.__file__).parent / "models" / "cuhk-small-128"
     assert set(json.loads((folder / "config.json").read_text())["sha256"]) == {"model.safetensors", "networks"}
+
+
+def test_a_model_says_its_size_and_networks_in_a_line() -> None:
+    networks = {"scn": None, "isn": Tiny(1000)}
+    assert model_folder.in_words("Model", 64, networks) == "Model(64 px, isn: Tiny of 0.01 M weights)"
+    assert repr(CaliSketch.from_pretrained()).startswith(
+        "CaliSketch(128 px, scn: EncoderDecoder of 2.7 M weights, isn: "
+    )

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from calisketch.isn import ISN, PERCEPTUAL_LAYERS, STYLE_LAYERS
-from calisketch.networks import VGG19, EncoderDecoder, SNPatchGAN
+from calisketch.losses import DiffAugment
+from calisketch.networks import LPIPS, VGG19, EncoderDecoder, SNPatchGAN
 from calisketch.scn import SCN
 
 
@@ -142,3 +143,32 @@ def test_plateau_figures_are_best_at_the_target(batch: dict[str, torch.Tensor]) 
     assert isn.plateau_figure(batch["photo"], batch) == 0
     assert isn.plateau_figure(batch["face"], batch) > 0
     assert scn.plateau_figure(batch["detail"], batch).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_further_isn_terms_are_what_they_say(batch: dict[str, torch.Tensor]) -> None:
+    isn = small_isn(lpips_weight=0.5, feature_matching_weight=2.0, r1_weight=3.0, lpips=LPIPS.random()).eval()
+    photo, face = batch["photo"], batch["face"]
+    got = isn.generator_losses(batch)
+    torch.testing.assert_close(got["isn/lpips"], 0.5 * isn.lpips(photo, face).mean())
+    real, fake = isn.discriminator(photo).features, isn.discriminator(face).features
+    expected = 2 * sum((r - f).abs().mean() for r, f in zip(real, fake, strict=True))
+    torch.testing.assert_close(got["isn/feature_matching"], expected)
+    leaf = photo.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(isn.discriminator(leaf).logits[0].mean((1, 2, 3)).sum(), leaf)
+    penalty = 3 * gradient.square().sum((1, 2, 3)).mean() / 2
+    torch.testing.assert_close(isn.discriminator_losses(batch)["isn/r1"], penalty)
+
+
+def test_without_vggs_terms_no_vgg_is_needed_or_looked_through(batch: dict[str, torch.Tensor]) -> None:
+    generator = EncoderDecoder(1, 3, width=4, blocks=1, head="tanh")
+    isn = ISN(generator, SNPatchGAN(3, width=4), None, perceptual_weight=0, style_weight=0)
+    assert isn.frozen == {}
+    assert set(isn.generator_losses(batch)) == {"isn/l1", "isn/adversarial", "isn/tv"}
+    torch.testing.assert_close(isn.plateau_figure(batch["face"], batch), (batch["photo"] - batch["face"]).abs().mean())
+
+
+def test_the_discriminator_sees_photo_and_face_through_one_augmentation(batch: dict[str, torch.Tensor]) -> None:
+    isn = small_isn(augment=DiffAugment(), feature_matching_weight=1.0).eval()
+    same = {**batch, "face": batch["photo"].clone().requires_grad_()}
+    assert isn.generator_losses(same)["isn/feature_matching"] == 0  # one draw for both
+    assert isn.generator_losses(batch)["isn/feature_matching"] > 0

@@ -151,7 +151,7 @@ WRONG = {
     "ema_decay=null": "ema_decay must lie in [0, 1); got None",
     "system.schedules.scn.betas=[a,b]": "system.schedules.scn: betas must be two numbers in [0, 1)",
     "precision=bf16-mixed": "data.size must be at least 64 for precision=bf16-mixed on a CPU; got 32",
-    "+data.train.foo=1": "data.train: calisketch.datasets.photos.PreparedPhotos: got an unexpected keyword argument",
+    "+data.train.foo=1": "data.train: calisketch.datasets.joined.prepared_photos: got an unexpected keyword argument",
     "data=null": "data=null: a group is chosen by the name of one of its files",
     "~wandb": "wandb must be given",
     "system.schedules.scn=5": "system.schedules.scn must be a group of settings; got 5",
@@ -160,6 +160,11 @@ WRONG = {
     "system.scn.generator.skips=no": "system.scn.generator.skips must be bool; got 'no'",
     "batch_size=99999999999999999999": "batch_size must be at most 65536",
     "data.draw.weights.xdog=inf": "data.draw.weights.xdog must be a finite number; got inf",
+    "data.root=[a,5]": "data.root must be a prepared folder or a list of them; got ['a', 5]",
+    "system.synthesis_input=canny": "system: synthesis_input must be one of",
+    "system.schedules.isn.decay=2": "system.schedules.isn: decay must be a share",
+    "system.isn.augment={_target_:calisketch.losses.DiffAugment,policy:[rotation]}": "policy must be some of",
+    "system.isn.r1_weight=1.0 compile=true": "R1 needs second derivatives",
     "system.schedules.scn.betas=0.5": "system.schedules.scn: betas must be two numbers in [0, 1)",
 }
 
@@ -168,7 +173,7 @@ WRONG = {
 def test_a_wrong_key_or_value_is_named_and_nothing_is_made(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], override: str
 ):
-    assert train_command.main([*SMALL, override]) == 1
+    assert train_command.main([*SMALL, *override.split(" ")]) == 1
     captured = capfd.readouterr()
     assert WRONG[override] in captured.err
     assert "Traceback" not in captured.err

@@ -32,13 +32,16 @@ def run_outside(unpacked: Path, *arguments: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, cwd=unpacked, env=environment, capture_output=True, text=True, timeout=400)
 
 
-def test_it_holds_configurations_types_and_the_default_model(unpacked: Path) -> None:
+def test_it_holds_configurations_types_and_the_default_model(unpacked: Path, root: Path) -> None:
     site = unpacked / "site"
-    for name in ("calisketch/conf/train.yaml", "calisketch/conf/experiment/cali_sketch.yaml", "calisketch/py.typed"):
-        assert (site / name).is_file(), name
+    for name in ("conf/train.yaml", "conf/experiment/cali_sketch.yaml", "data/cuhk_test_sketches.json", "py.typed"):
+        assert (site / "calisketch" / name).is_file(), name
     for name in ("MODEL_CARD.md", "LICENSE-weights"):  # they travel with the weights
-        assert (site / "calisketch" / "models" / name).is_file(), name
-    assert (site / MODEL / "model.safetensors").stat().st_size <= 12e6
+        assert (site / "calisketch" / "models" / name).read_bytes() == (root / name).read_bytes(), name
+    assert {path.name for path in (site / MODEL).iterdir()} == {"config.json", "model.safetensors"}
+    shipped = [path.stat().st_size for path in (site / "calisketch" / "models").rglob("*") if path.is_file()]
+    assert max(shipped) <= 16e6, "what code hosts take"
+    assert sum(shipped) <= 12e6, "what an installation may cost"
     assert not (site / "tests").exists()
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from hostile_pictures import drawing, encoded, png
+from hostile_weights import in_several_files, safetensors_that_lie
 
 Config = dict[str, Any]
 
@@ -264,6 +265,7 @@ def _models(folder: Path, random: np.random.Generator, flips: int) -> None:
     shutil.copyfile(folder / "other" / "model.safetensors", make("weights of another") / "model.safetensors")
     for name, data in safetensors_that_lie(weights).items():
         make(f"old header {name}", json.dumps(old), data)
+    in_several_files(model, folder, random, max(3, flips // 2))
     for turn in range(flips):
         flipped = bytearray(weights)
         flipped[int(random.integers(0, len(flipped)))] ^= 1 << int(random.integers(0, 8))
@@ -276,43 +278,6 @@ def _models(folder: Path, random: np.random.Generator, flips: int) -> None:
     os.mkfifo(place / "config.json")
     with open(make("sparse", json.dumps(old)) / "model.safetensors", "r+b") as stream:
         stream.truncate(2**40)
-
-
-def safetensors_that_lie(whole: bytes) -> dict[str, bytes]:
-    """Files whose header is not true of what follows it; every one must be refused."""
-    (length,) = struct.unpack_from("<Q", whole)
-    header: Config = json.loads(whole[8 : 8 + length])
-    data = whole[8 + length :]
-    name = next(key for key in header if key != "__metadata__")
-
-    def packed(changed: Any, more: bytes = b"") -> bytes:
-        text = changed if isinstance(changed, bytes) else json.dumps(changed).encode()
-        return struct.pack("<Q", len(text)) + text + data + more
-
-    def entry(**change: Any) -> bytes:
-        return packed({**header, name: {**header[name], **change}})
-
-    start, end = header[name]["data_offsets"]
-    twice = json.dumps(header)[:-1] + f', "{name}": {json.dumps(header[name])}}}'
-    return {
-        "length huge": struct.pack("<Q", 2**63) + whole[8:],
-        "length beyond": struct.pack("<Q", len(whole)) + whole[8:],
-        "length zero": bytes(8) + whole[8:],
-        "offsets beyond": entry(data_offsets=[start, end + 10**12]),
-        "offsets back": entry(data_offsets=[end, start]),
-        "offsets negative": entry(data_offsets=[-4, end]),
-        "offsets overlapping": entry(data_offsets=[start + 4, end + 4]),
-        "shape huge": entry(shape=[2**40, 2**40]),
-        "shape negative": entry(shape=[-1, 1, 7, 7]),
-        "dtype unknown": entry(dtype="F1"),
-        "dtype other": entry(dtype="I16"),
-        "name twice": packed(twice.encode()),
-        "not json": packed(b"{" * 1000),
-        "deep": packed(b"[" * 200_000),
-        "trailing": packed(header, bytes(1000)),
-        "empty": b"",
-        "pickle": b"\x80\x02c__builtin__\neval\n",
-    }
 
 
 def _prepared(folder: Path) -> None:

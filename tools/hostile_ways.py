@@ -277,7 +277,7 @@ def _arguments(model: CaliSketch) -> list[Attempt]:
 
     made = [Attempt("argument", name, lambda name=name: sketch(name)) for name in hostile_arguments()]
     for name, values in {
-        "strength": (-1, 2, float("nan"), "1", None, [0.5], 1j),
+        "strength": (-1, 2, float("nan"), "1", "", [0.5], 1j),
         "batch_size": (0, -1, 2.5, "8", None, float("nan")),
         "polarity": ("light", None, 5, ["auto"]),
         "page": ("yes", None, 2, [True]),

@@ -1,8 +1,9 @@
-"""A model folder from any checkpoint of a Cali-Sketch run, such as a stage's best one.
+"""A model folder from any checkpoint of a run, such as a stage's best one.
 
     python tools/save_model.py runs/cali_sketch/checkpoints/best-joint.safetensors models/best
 
-A run writes its model at each stage's end by itself; this is for the states in between.
+A run writes its model at each stage's end by itself; this is for the states in between. It also prints the line with
+which others load the model from the web; for a folder that is there already, `python -m calisketch publish` does.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from calisketch import CaliSketch
+from calisketch import CaliSketch, hub
 from calisketch.pipeline import NETWORK_CLASSES
+from calisketch.systems import CaliSketchSystem, ISNOnlySystem, Pix2PixSystem
+from calisketch.train_command import styles_of
 from calisketch.training import CheckpointError
 from calisketch.training.checkpoint import find_checkpoint, load_checkpoint
+
+SYSTEMS = {system.__name__: system.name for system in (CaliSketchSystem, ISNOnlySystem, Pix2PixSystem)}
 
 
 def build(state: dict[str, Any], name: str) -> Any:
@@ -26,9 +31,23 @@ def build(state: dict[str, Any], name: str) -> Any:
         network.load_state_dict(state["ema"][name]["average"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"the checkpoint has no generator {name!r} of Cali-Sketch that fits: {error!r}"
+            f"the checkpoint has no generator {name!r} of this library that fits: {error!r}"
         ) from error
     return network
+
+
+def info_of(state: dict[str, Any], checkpoint: str) -> dict[str, Any]:
+    """What a run's own model folder says, of this checkpoint."""
+    config = state["config"]
+    return {
+        "name": config["name"],
+        "system": SYSTEMS.get(config["system"]["_target_"].rpartition(".")[2]),
+        "trained": f"{checkpoint}, step {state['step']} of {state['stage']}",
+        "steps": {**state["lengths"], state["stage"]: state["step"]},
+        "photos": state["data"].get("train"),
+        "styles": styles_of(config["data"]["draw"]),
+        "precision": config["precision"],
+    }
 
 
 def main() -> None:
@@ -39,16 +58,14 @@ def main() -> None:
     try:
         path = find_checkpoint(options.checkpoint)
         state = load_checkpoint(path)
-        networks, config = (build(state, "scn"), build(state, "isn")), state["config"]
-        info = {
-            "name": config["name"],
-            "trained": f"{path.name}, step {state['step']} of {state['stage']}",
-            "photos": state["data"].get("train"),
-        }
-        model = CaliSketch(*networks, config["data"]["size"], info)
+        calibrates = "scn" in state["ema"]
+        painter = next((name for name in state["ema"] if name != "scn"), "isn")
+        networks = build(state, "scn") if calibrates else None, build(state, painter)
+        model = CaliSketch(*networks, state["config"]["data"]["size"], info_of(state, path.name))
         print(
             f"{path} -> {model.save_pretrained(options.out)}; trained networks: {', '.join(state['trained']) or 'none'}"
         )
+        print(hub.how_to_publish(options.out))
     except (CheckpointError, OSError, ValueError, KeyError) as error:
         sys.exit(f"error: {error}")
 

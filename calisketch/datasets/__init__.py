@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from .cuhk import prepare_cuhk
+from .joined import JoinedPhotos, prepared_photos
 from .manifest import SettingsDiffer
 from .photos import PreparedPhotos
 from .prepare import Report, prepare_photos
 from .procedural import ProceduralFaces
 
-__all__ = ["PreparedPhotos", "ProceduralFaces", "Report", "SettingsDiffer", "prepare_cuhk", "prepare_photos"]
+__all__ = [
+    "JoinedPhotos",
+    "PreparedPhotos",
+    "ProceduralFaces",
+    "Report",
+    "SettingsDiffer",
+    "prepare_cuhk",
+    "prepare_photos",
+    "prepared_photos",
+]

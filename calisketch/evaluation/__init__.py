@@ -1,5 +1,46 @@
-"""Figures of merit for generated faces."""
+"""Figures of merit for generated faces and calibrated sketches, each with a test against an independent implementation.
 
+Image by image: `psnr`, `ssim`, `lpips`, `identity_cosine`, `precision_recall`, `strokes_kept`. Of whole sets of images:
+`frechet_distance` and `kernel_distance` of `InceptionFeatures`. How sure any of them is: `bootstrap`, `jackknife`,
+`paired_difference`. Whether faces are copies: `nearest_training_identity`. All of them at once, for models and
+baselines, on frozen test sketches: `evaluate`, which gives a `Report`.
+"""
+
+from .distribution import InceptionFeatures, KernelDistance, frechet_distance, kernel_distance
+from .edges import EdgeCounts, PrecisionRecall, edge_counts, precision_recall, strokes_kept
+from .evaluating import evaluate
+from .frozen import ChangedSketches, FrozenSketches, benchmark_sketches
+from .identity import FaceIdentity, NearestIdentity, identity_cosine, nearest_training_identity
+from .intervals import Interval, bootstrap, jackknife, paired_difference
+from .perceptual import lpips
 from .pixel import psnr, ssim, to_uint8
+from .report import Report
 
-__all__ = ["psnr", "ssim", "to_uint8"]
+__all__ = [
+    "ChangedSketches",
+    "EdgeCounts",
+    "FaceIdentity",
+    "FrozenSketches",
+    "InceptionFeatures",
+    "Interval",
+    "KernelDistance",
+    "NearestIdentity",
+    "PrecisionRecall",
+    "Report",
+    "benchmark_sketches",
+    "bootstrap",
+    "edge_counts",
+    "evaluate",
+    "frechet_distance",
+    "identity_cosine",
+    "jackknife",
+    "kernel_distance",
+    "lpips",
+    "nearest_training_identity",
+    "paired_difference",
+    "precision_recall",
+    "psnr",
+    "ssim",
+    "strokes_kept",
+    "to_uint8",
+]

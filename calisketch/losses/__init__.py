@@ -1,18 +1,24 @@
 """Losses as pure functions of tensors. The equations' numbers are Cali-Sketch's."""
 
-from .adversarial import lsgan_discriminator, lsgan_generator
+from .adversarial import lsgan_discriminator, lsgan_generator, vanilla_discriminator, vanilla_generator
+from .augmentation import DiffAugment
 from .feature_matching import feature_matching
+from .gradient_penalty import r1_penalty
 from .perceptual import gram_matrix, perceptual, style
 from .pixel import l1, soft_f1, total_variation
 
 __all__ = [
+    "DiffAugment",
     "feature_matching",
     "gram_matrix",
     "l1",
     "lsgan_discriminator",
     "lsgan_generator",
     "perceptual",
+    "r1_penalty",
     "soft_f1",
     "style",
     "total_variation",
+    "vanilla_discriminator",
+    "vanilla_generator",
 ]

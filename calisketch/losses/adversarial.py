@@ -1,10 +1,15 @@
-"""Least-squares adversarial loss (Eq. 3; Mao et al. 2017), with a = 0 (fake), b = 1 (real), c = 1 (what G wants)."""
+"""Adversarial losses on a discriminator's logits.
+
+Least squares (Eq. 3; Mao et al. 2017), with a = 0 (fake), b = 1 (real), c = 1 (what G wants); and the first GAN's
+cross-entropy (Goodfellow et al. 2014), "vanilla", as pix2pix uses it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -43,6 +48,30 @@ def lsgan_generator(fake_logits: Sequence[Tensor]) -> Tensor:
     """
     _check_scales(fake_logits, fake_logits)
     return torch.stack([(fake.float() - 1).square().mean() / 2 for fake in fake_logits]).mean()
+
+
+def vanilla_discriminator(real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
+    """Half of -E[log D(x)] - E[log(1 - D(G(z)))], D(x) = sigmoid(logits).
+
+    The half is pix2pix's (its section 3.3), which slows the discriminator down.
+
+    Args, returns, errors: as for `lsgan_discriminator`.
+    """
+    _check_scales(real_logits, fake_logits)
+    terms = [
+        (F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()) / 2
+        for real, fake in zip(real_logits, fake_logits, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def vanilla_generator(fake_logits: Sequence[Tensor]) -> Tensor:
+    """-E[log D(G(z))], D(x) = sigmoid(logits): the form whose gradient does not vanish where D is sure.
+
+    Args, returns, errors: as for `lsgan_generator`.
+    """
+    _check_scales(fake_logits, fake_logits)
+    return torch.stack([F.softplus(-fake.float()).mean() for fake in fake_logits]).mean()
 
 
 def _check_scales(first: Sequence[Tensor], second: Sequence[Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from .encoder_decoder import EncoderDecoder
 from .hed import HED
+from .lpips import LPIPS
 from .mru_unet import MaskedResidualUnit, MRUUNet
 from .patchgan import (
     DiscriminatorOutput,
@@ -11,10 +12,12 @@ from .patchgan import (
     mean_logit,
     without_power_iteration,
 )
+from .unet import UNet
 from .vgg import VGG19
 
 __all__ = [
     "HED",
+    "LPIPS",
     "VGG19",
     "DiscriminatorOutput",
     "EncoderDecoder",
@@ -23,6 +26,7 @@ __all__ = [
     "MultiScaleDiscriminator",
     "PatchGAN70",
     "SNPatchGAN",
+    "UNet",
     "mean_logit",
     "without_power_iteration",
 ]

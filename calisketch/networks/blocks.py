@@ -82,7 +82,7 @@ def make_head(name: str) -> nn.Module:
 def initialise(module: nn.Module, gain: float = 0.02) -> None:
     """Draws every convolution's weights from N(0, gain), biases 0, as pix2pix and its descendants do."""
     for part in module.modules():
-        if isinstance(part, nn.Conv2d):
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(part.weight, 0.0, gain)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)

@@ -1,4 +1,4 @@
-"""Spectrally normalised patch discriminators. All return the same thing: logits, and every layer's activations."""
+"""Patch discriminators. All return the same thing: logits, and every layer's activations."""
 
 from __future__ import annotations
 
@@ -44,18 +44,26 @@ def without_power_iteration(discriminator: nn.Module) -> Iterator[None]:
 
 
 class _PatchDiscriminator(nn.Module):
-    """A chain of convolutions with LeakyReLU 0.2 between them and a linear output."""
+    """A chain of convolutions with LeakyReLU 0.2 between them and a linear output.
 
-    def __init__(self, convolutions: Sequence[nn.Conv2d]):
+    Either every convolution's weights are spectrally normalised, or the outputs of all but the first and the last are
+    instance normalised.
+    """
+
+    def __init__(self, convolutions: Sequence[nn.Conv2d], spectral: bool = True):
         super().__init__()
         for convolution in convolutions:
             initialise(convolution)
-        self.convolutions = nn.ModuleList(spectral_norm(convolution) for convolution in convolutions)
+        self.convolutions = nn.ModuleList(map(spectral_norm, convolutions) if spectral else convolutions)
+        self.norms = nn.ModuleList(
+            nn.Identity() if spectral or place == 0 else nn.InstanceNorm2d(convolution.out_channels, affine=True)
+            for place, convolution in enumerate(convolutions[:-1])
+        )
 
     def forward(self, image: Tensor) -> DiscriminatorOutput:
         features = []
-        for convolution in self.convolutions[:-1]:
-            image = F.leaky_relu(convolution(image), 0.2)
+        for convolution, norm in zip(self.convolutions[:-1], self.norms, strict=True):
+            image = F.leaky_relu(norm(convolution(image)), 0.2)
             features.append(image)
         logits = self.convolutions[-1](image)
         return DiscriminatorOutput([logits], [*features, logits])
@@ -77,20 +85,23 @@ class SNPatchGAN(_PatchDiscriminator):
 
 
 class PatchGAN70(_PatchDiscriminator):
-    """pix2pix's 70x70 receptive field, spectrally normalised: 4x4 convolutions, 64-128-256-512-1, strides 2 2 2 1 1.
+    """pix2pix's 70x70 receptive field: 4x4 convolutions, 64-128-256-512-1, strides 2 2 2 1 1.
 
     On few images the larger SNPatchGAN overfits; this one sees texture only.
 
     Args:
         in_channels: of the images it judges.
         width: channels of the first layer; the others are 2, 4 and 8 times that.
+        spectral: normalise the weights spectrally; False: the outputs of the three middle layers, as pix2pix does. (Its
+            batch normalisation, on batches of one, is the instance normalisation with scale and shift that stands here:
+            in larger batches too, real and fake images then do not mix.)
     """
 
-    def __init__(self, in_channels: int, width: int = 64):
+    def __init__(self, in_channels: int, width: int = 64, spectral: bool = True):
         channels = [in_channels, width, 2 * width, 4 * width, 8 * width, 1]
         strides = [2, 2, 2, 1, 1]
         super().__init__(
-            [nn.Conv2d(i, o, 4, s, 1) for i, o, s in zip(channels[:-1], channels[1:], strides, strict=True)]
+            [nn.Conv2d(i, o, 4, s, 1) for i, o, s in zip(channels[:-1], channels[1:], strides, strict=True)], spectral
         )
 
 

@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -102,7 +103,8 @@ class SketchMixture:
         """Draw one sketch per photo.
 
         Args:
-            photo: (B, 3, H, W) in [0, 1], on any device.
+            photo: (B, 3, H, W) in [0, 1], on any device. A double precision photo is drawn in double precision, so
+                that its sketch rounds to the same 8 bits on every processor; all others in single precision.
             seed, epoch: of the run.
             index: each sample's index in its data set, B whole numbers.
 
@@ -111,41 +113,94 @@ class SketchMixture:
         """
         # A training step under autocast must not draw its lines in half precision.
         with torch.autocast(photo.device.type, enabled=False):
-            return self._draw(photo.float(), seed, epoch, index)
+            return self._draw(photo if photo.dtype == torch.float64 else photo.float(), seed, epoch, index)
+
+    def decisions(self, *, seed: int, epoch: int, index: Sequence[int] | Tensor) -> list[dict[str, Any]]:
+        """What a call with the same arguments draws for each sample, without drawing it.
+
+        Returns:
+            For each of `index`: {"style": its name, "parameters": {name: value}, "simplify": {name: value} or None,
+            "deform": {name: value} or None}. The random fields of contour and deformation are not listed: they follow
+            from the seed, as everything else here does.
+        """
+        draws = self._draws(seed, epoch, [int(k) for k in index])
+        steps = {name: _rows_of(self.ranges[name], draws.style) for name in self.names}
+        simplify_rows = _rows_of(self.ranges["simplify"], draws.simplify)
+        deform_rows = _rows_of(self.ranges["deform"], draws.deform)
+        return [
+            {
+                "style": (name := self.names[int(draws.choice[k])]),
+                "parameters": steps[name][k],
+                "simplify": simplify_rows[k] if draws.simplified[k] else None,
+                "deform": deform_rows[k] if draws.deformed[k] else None,
+            }
+            for k in range(len(draws.choice))
+        ]
+
+    def _draws(self, seed: int, epoch: int, indices: Sequence[int]) -> _Draws:
+        draws = sample_uniforms(seed, epoch, indices, sum(_SECTIONS))
+        chances, style, simplified, deformed, contour_field, deform_field = draws.split(_SECTIONS, 1)
+        choice = torch.searchsorted(self.cumulated, chances[:, 0].contiguous(), right=True)
+        return _Draws(
+            choice=choice.clamp(max=len(self.names) - 1),
+            simplified=chances[:, 1] < self.simplify,
+            deformed=chances[:, 2] < self.deform,
+            style=style,
+            simplify=simplified,
+            deform=deformed,
+            contour_field=contour_field,
+            deform_field=deform_field,
+        )
 
     def _draw(self, photo: Tensor, seed: int, epoch: int, index: Sequence[int] | Tensor) -> Tensor:
         check_image(photo, (1, 3), "photo")
         indices = [int(k) for k in (index.tolist() if isinstance(index, Tensor) else index)]
         if len(indices) != photo.shape[0]:
             raise ValueError(f"index must have one number per photo, {photo.shape[0]}; got {len(indices)}.")
-        draws = sample_uniforms(seed, epoch, indices, sum(_SECTIONS))
-        decisions, style_draws, simplify_draws, deform_draws, contour_field, deform_field = draws.split(_SECTIONS, 1)
-        choice = torch.searchsorted(self.cumulated, decisions[:, 0].contiguous(), right=True)
-        choice = choice.clamp(max=len(self.names) - 1)
+        draws = self._draws(seed, epoch, indices)
 
         sketch = photo.new_zeros(photo.shape[0], 1, *photo.shape[-2:])
         for k, name in enumerate(self.names):
-            rows = (choice == k).nonzero().flatten()
+            rows = (draws.choice == k).nonzero().flatten()
             if len(rows):
                 style = STYLES[name]
-                parameters = parameters_from_uniforms(self.ranges[name], style_draws[rows])
+                parameters = parameters_from_uniforms(self.ranges[name], draws.style[rows])
                 if style.uniforms:
-                    parameters["uniforms"] = contour_field[rows, : style.uniforms]
+                    parameters["uniforms"] = draws.contour_field[rows, : style.uniforms]
                 on_device = rows.to(photo.device)
                 sketch[on_device] = style.draw(photo[on_device], **parameters)
 
-        rows = (decisions[:, 1] < self.simplify).nonzero().flatten()
+        rows = draws.simplified.nonzero().flatten()
         if len(rows):
             on_device = rows.to(photo.device)
-            parameters = parameters_from_uniforms(self.ranges["simplify"], simplify_draws[rows])
+            parameters = parameters_from_uniforms(self.ranges["simplify"], draws.simplify[rows])
             sketch[on_device] = simplify(sketch[on_device], **parameters)
 
-        rows = (decisions[:, 2] < self.deform).nonzero().flatten()
+        rows = draws.deformed.nonzero().flatten()
         if len(rows):
             on_device = rows.to(photo.device)
-            parameters = parameters_from_uniforms(self.ranges["deform"], deform_draws[rows])
-            sketch[on_device] = deform(sketch[on_device], deform_field[rows], **parameters)
+            parameters = parameters_from_uniforms(self.ranges["deform"], draws.deform[rows])
+            sketch[on_device] = deform(sketch[on_device], draws.deform_field[rows], **parameters)
         return sketch
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """The random numbers of a batch of samples, each (B, ...): which steps are taken, and what they draw from."""
+
+    choice: Tensor
+    simplified: Tensor
+    deformed: Tensor
+    style: Tensor
+    simplify: Tensor
+    deform: Tensor
+    contour_field: Tensor
+    deform_field: Tensor
+
+
+def _rows_of(ranges: Ranges, uniforms: Tensor) -> list[dict[str, float]]:
+    columns = {name: values.tolist() for name, values in parameters_from_uniforms(ranges, uniforms).items()}
+    return [{name: values[k] for name, values in columns.items()} for k in range(len(uniforms))]
 
 
 def _merged_ranges(ranges: Mapping[str, Mapping[str, Sequence[float]]] | None) -> dict[str, Ranges]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..isn import ISN
 from ..scn import SCN
 from ..stage import Batch, Schedule, Stage
+from .system import Channels
 
 # The paper trains each stage until its losses plateau; the counts are upper bounds, and patience ends a stage.
 PAPER_SCHEDULES = {
@@ -18,6 +19,7 @@ PAPER_SCHEDULES = {
     "joint": Schedule(iterations=30_000, learning_rate=1e-5, patience=10),
 }
 FLOWS = ("full", "detach")
+SYNTHESIS_INPUTS = ("edges", "refined")
 
 
 class CalibrationStage:
@@ -47,7 +49,7 @@ class CalibrationStage:
     @torch.no_grad()
     def preview(self, batch: Batch) -> Batch:
         made = self.generate(batch)
-        return {name: made[name] for name in ("sketch", "refined", "contour", "detail", "photo")}
+        return {name: made[name] for name in ("sketch", "refined", "contour", "detail", "photo") if name in made}
 
     @torch.no_grad()
     def plateau_figure(self, batch: Batch) -> Tensor:
@@ -55,20 +57,32 @@ class CalibrationStage:
 
 
 class SynthesisStage:
-    """Stage 2, R -> P: R stands for the Hadamard product of the detail and contour maps, ink = 1."""
+    """Stage 2, R -> P: R stands for the Hadamard product of the detail and contour maps, ink = 1.
+
+    Args:
+        isn: the network that is trained.
+        schedule: iterations and Adam.
+        scn: None for the paper's input, the product; or the network of stage 1, which stays as it is: then R is what
+            ISN will be given later, and no gap between thin products and R's soft lines is left for the joint stage.
+    """
 
     name = "isn"
-    needs_sketch = False  # R is made of the edge maps
 
-    def __init__(self, isn: ISN, schedule: Schedule):
+    def __init__(self, isn: ISN, schedule: Schedule, scn: SCN | None = None):
         self.isn = isn
         self.schedule = schedule
+        self.calibrate = None if scn is None else scn.forward  # no part of this stage's networks: it does not learn
+        self.needs_sketch = scn is not None
         self.generators: dict[str, nn.Module] = {"isn": isn.generator}
         self.discriminators: dict[str, nn.Module] = {"isn": isn.discriminator}
-        self.frozen: dict[str, nn.Module] = {"vgg": isn.vgg}
+        self.frozen: dict[str, nn.Module] = isn.frozen
 
     def generate(self, batch: Batch) -> Batch:
-        refined = batch["detail"] * batch["contour"]  # with ink = 1 a subset of Canny; with ink = 0 it would be a union
+        if self.calibrate is None:
+            refined = batch["detail"] * batch["contour"]  # ink = 1: a subset of Canny; with ink = 0 it would be a union
+        else:
+            with torch.no_grad():
+                refined = self.calibrate(batch["sketch"])
         return {**batch, "refined": refined, "face": self.isn(refined)}
 
     def discriminator_losses(self, batch: Batch) -> Batch:
@@ -83,7 +97,7 @@ class SynthesisStage:
     @torch.no_grad()
     def preview(self, batch: Batch) -> Batch:
         made = self.generate(batch)
-        return {name: made[name] for name in ("refined", "contour", "detail", "photo", "face")}
+        return {name: made[name] for name in ("refined", "contour", "detail", "photo", "face") if name in made}
 
     @torch.no_grad()
     def plateau_figure(self, batch: Batch) -> Tensor:
@@ -110,7 +124,7 @@ class JointStage:
         self.scn, self.isn, self.schedule, self.flow = scn, isn, schedule, flow
         self.generators: dict[str, nn.Module] = {"scn": scn.generator, "isn": isn.generator}
         self.discriminators: dict[str, nn.Module] = {"scn": scn.discriminator, "isn": isn.discriminator}
-        self.frozen: dict[str, nn.Module] = {"vgg": isn.vgg}
+        self.frozen: dict[str, nn.Module] = isn.frozen
 
     def generate(self, batch: Batch) -> Batch:
         refined = self.scn(batch["sketch"])
@@ -129,7 +143,9 @@ class JointStage:
     @torch.no_grad()
     def preview(self, batch: Batch) -> Batch:
         made = self.generate(batch)
-        return {name: made[name] for name in ("sketch", "refined", "contour", "detail", "photo", "face")}
+        return {
+            name: made[name] for name in ("sketch", "refined", "contour", "detail", "photo", "face") if name in made
+        }
 
     @torch.no_grad()
     def plateau_figure(self, batch: Batch) -> Tensor:
@@ -144,10 +160,14 @@ class CaliSketchSystem:
         isn: Image Synthesis Network; the paper's if None.
         schedules: for any of "scn", "isn", "joint" what to use in place of the paper's schedule.
         flow: of the joint stage: "full" or "detach".
+        synthesis_input: what stage 2 paints from: "edges", the paper's product of the edge maps, or "refined", the
+            sketches as stage 1 calibrates them.
 
     Raises:
-        ValueError: a schedule for a stage that there is not, or an unknown flow.
+        ValueError: a schedule for a stage that there is not, or an unknown flow or synthesis_input.
     """
+
+    name = "cali_sketch"
 
     def __init__(
         self,
@@ -155,7 +175,10 @@ class CaliSketchSystem:
         isn: ISN | None = None,
         schedules: Mapping[str, Schedule] | None = None,
         flow: str = "full",
+        synthesis_input: str = "edges",
     ):
+        if synthesis_input not in SYNTHESIS_INPUTS:
+            raise ValueError(f"synthesis_input must be one of {list(SYNTHESIS_INPUTS)}; got {synthesis_input!r}.")
         chosen = {**PAPER_SCHEDULES, **(schedules or {})}
         if chosen.keys() != PAPER_SCHEDULES.keys():
             raise ValueError(f"schedules must be for stages of {list(PAPER_SCHEDULES)}; got {sorted(chosen)}.")
@@ -164,7 +187,7 @@ class CaliSketchSystem:
         self.isn.forget_photos()
         self.stages: list[Stage] = [
             CalibrationStage(self.scn, chosen["scn"]),
-            SynthesisStage(self.isn, chosen["isn"]),
+            SynthesisStage(self.isn, chosen["isn"], self.scn if synthesis_input == "refined" else None),
             JointStage(self.scn, self.isn, chosen["joint"], flow),
         ]
 
@@ -172,3 +195,12 @@ class CaliSketchSystem:
     def generators(self) -> dict[str, nn.Module]:
         """G1 and G2 by the names that the stages and the model folder use."""
         return {"scn": self.scn.generator, "isn": self.isn.generator}
+
+    @property
+    def channels(self) -> dict[str, Channels]:
+        return {
+            "scn.generator": Channels(self.scn.generator, 1, 1),
+            "scn.discriminator": Channels(self.scn.discriminator, 1),
+            "isn.generator": Channels(self.isn.generator, 1, 3),
+            "isn.discriminator": Channels(self.isn.discriminator, 3),
+        }

@@ -129,6 +129,7 @@ class StageRun:
         waiting: tuple[StepReport, int] | None = None
         while not over:
             seed_step(self.fabric, settings.seed, state.total)
+            self.step.follow_schedule(state.step)
             report = self.step(next(batches))
             state.advance(stage, report.skipped, self.batches.train.images_per_step)
             over = state.step >= stage.schedule.iterations

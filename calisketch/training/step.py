@@ -80,6 +80,14 @@ class AdversarialStep:
         )
         self.broken = torch.zeros((), device=fabric.device)
 
+    def follow_schedule(self, done: int) -> None:
+        """Sets the learning rates of the step that follows ``done`` ones."""
+        schedule = self.stage.schedule
+        rate = schedule.learning_rate * schedule.rate_factor(done)
+        _set_rate(self.generator_optimizer, rate)
+        if self.discriminator_optimizer is not None:
+            _set_rate(self.discriminator_optimizer, rate * schedule.discriminator_ratio)
+
     def __call__(self, batches: Sequence[Batch]) -> StepReport:
         """One step over ``batches``, micro-batches of one size whose gradients are averaged."""
         figures: dict[tuple[str, str], Tensor] = {}
@@ -232,6 +240,11 @@ def _adam(networks: Mapping[str, nn.Module], rate: float, betas: tuple[float, fl
         for module in networks.values()
     ]
     return torch.optim.Adam(groups, lr=rate, betas=betas, fused=True)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:

@@ -17,6 +17,8 @@ from calisketch.losses import (
     soft_f1,
     style,
     total_variation,
+    vanilla_discriminator,
+    vanilla_generator,
 )
 
 
@@ -48,6 +50,27 @@ def test_lsgan_refuses_a_bare_tensor_and_unequal_scales() -> None:
         lsgan_generator(torch.zeros(1, 1, 2, 2))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="got 1 and 2"):
         lsgan_discriminator([torch.zeros(1)], [torch.zeros(1)] * 2)
+
+
+# The first GAN's cross-entropy
+
+
+def test_vanilla_is_the_cross_entropy_of_real_and_fake_halved_for_the_discriminator() -> None:
+    real, fake = torch.randn(3, 1, 4, 4), torch.randn(3, 1, 4, 4)
+    entropy = torch.nn.functional.binary_cross_entropy
+    expected = entropy(real.sigmoid(), torch.ones_like(real)) + entropy(fake.sigmoid(), torch.zeros_like(fake))
+    torch.testing.assert_close(vanilla_discriminator([real], [fake]), expected / 2)
+    torch.testing.assert_close(vanilla_generator([fake]), entropy(fake.sigmoid(), torch.ones_like(fake)))
+
+
+def test_vanilla_stays_finite_and_gives_the_generator_a_gradient_where_the_discriminator_is_sure() -> None:
+    fake = torch.full((1, 1, 1, 1), -200.0, requires_grad=True)
+    assert vanilla_discriminator([-fake.detach()], [fake.detach()]) == 0
+    vanilla_generator([fake]).backward()
+    assert fake.grad is not None
+    assert fake.grad.item() == pytest.approx(-1)
+    with pytest.raises(ValueError, match=r"Wrap it: \[logits\]"):
+        vanilla_generator(fake)  # type: ignore[arg-type]
 
 
 # Eq. 2

@@ -35,6 +35,25 @@ def test_patchgan70_sees_70_pixels_and_no_more(generator: torch.Generator) -> No
     assert int(rows[-1] - rows[0] + 1) == 70
 
 
+def test_patchgan70_without_spectral_norm_is_pix2pixs(generator: torch.Generator) -> None:
+    """C64-C128-C256-C512 and one more; on batches of one, batch normalisation and this one are the same."""
+    network = PatchGAN70(4, width=4, spectral=False)
+    widths = [4, 4, 8, 16, 32, 1]
+    expected = sum(conv(4, i, o) for i, o in itertools.pairwise(widths)) + 2 * sum(widths[2:5])
+    assert sum(p.numel() for p in network.parameters()) == expected
+    image = torch.rand(1, 4, 64, 64, generator=generator)
+    features = image
+    for place, convolution in enumerate(network.convolutions[:-1]):
+        features = convolution(features)
+        if place > 0:
+            features = torch.nn.functional.batch_norm(features, None, None, training=True)
+        features = torch.where(features > 0, features, 0.2 * features)
+    torch.testing.assert_close(network(image).logits[0], network.convolutions[-1](features), rtol=1e-4, atol=1e-5)
+    mate = torch.rand(1, 4, 64, 64, generator=generator)
+    together = network(torch.cat([image, mate])).logits[0][:1]
+    torch.testing.assert_close(together, network(image).logits[0], rtol=0, atol=1e-5)
+
+
 def test_each_weight_is_divided_by_its_largest_singular_value() -> None:
     network = SNPatchGAN(1, width=4).train()
     for _ in range(60):  # power iteration converges over passes

@@ -12,11 +12,11 @@ from calisketch.stage import Schedule, Stage
 from calisketch.systems import CaliSketchSystem
 
 
-def small_system(flow: str = "full") -> CaliSketchSystem:
+def small_system(flow: str = "full", synthesis_input: str = "edges") -> CaliSketchSystem:
     torch.manual_seed(0)
     scn = SCN(EncoderDecoder(1, 1, width=8, blocks=1), SNPatchGAN(1, width=4))
     isn = ISN(EncoderDecoder(1, 3, width=8, blocks=1, head="tanh"), SNPatchGAN(3, width=4), VGG19.random(width=2))
-    return CaliSketchSystem(scn, isn, flow=flow)
+    return CaliSketchSystem(scn, isn, flow=flow, synthesis_input=synthesis_input)
 
 
 @pytest.fixture
@@ -48,6 +48,23 @@ def test_isn_alone_paints_from_the_product_of_detail_and_contour(batch: dict[str
     made = system.stages[1].generate(batch)
     assert torch.equal(made["refined"], batch["detail"] * batch["contour"])
     assert torch.equal(made["face"], system.isn(made["refined"]))
+
+
+def test_isn_may_paint_from_calibrated_sketches_and_scn_does_not_learn_from_it(batch: dict[str, torch.Tensor]) -> None:
+    system = small_system(synthesis_input="refined")
+    stage = system.stages[1]
+    assert stage.needs_sketch
+    assert not system.stages[0].generators.keys() & stage.generators.keys()
+    made = stage.generate(batch)
+    assert torch.equal(made["refined"], system.scn(batch["sketch"]))
+    sum(stage.generator_losses(made).values()).backward()
+    assert all(parameter.grad is None for parameter in system.scn.parameters())
+    assert any(parameter.grad is not None for parameter in system.isn.generator.parameters())
+
+
+def test_an_unknown_synthesis_input_is_refused() -> None:
+    with pytest.raises(ValueError, match="synthesis_input"):
+        small_system(synthesis_input="canny")
 
 
 @pytest.mark.parametrize("flow", ["full", "detach"])

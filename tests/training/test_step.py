@@ -136,3 +136,27 @@ def test_overflowing_gradients_under_a_scaler_skip_the_step_but_a_bad_term_count
     check_finite(report, "scn", 1, scaled=True)
     with pytest.raises(NonFiniteLoss, match="l1"):
         check_finite({**report, "generator": {"l1": math.nan}}, "scn", 1, scaled=True)
+
+
+def test_both_learning_rates_follow_the_schedule() -> None:
+    stage = make_stage()
+    stage.schedule = Schedule(10, 1e-2, discriminator_ratio=0.5, decay=0.4)
+    step = make_step(stage)
+    for done, factor in ((0, 1.0), (6, 1.0), (8, 0.5), (10, 0.0)):
+        step.follow_schedule(done)
+        assert step.generator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-2 * factor)
+        assert step.discriminator_optimizer is not None
+        assert step.discriminator_optimizer.param_groups[0]["lr"] == pytest.approx(5e-3 * factor)
+
+
+def test_a_decayed_step_moves_the_weights_less() -> None:
+    moved = []
+    for done in (0, 9):
+        stage = make_stage()
+        stage.schedule = Schedule(10, 1e-2, decay=1.0)
+        step = make_step(stage)
+        before = weights(stage)
+        step.follow_schedule(done)
+        step([make_batch()])
+        moved.append(sum(float((a - b).abs().sum()) for a, b in zip(before, weights(stage), strict=True)))
+    assert moved[1] < 0.05 * moved[0]

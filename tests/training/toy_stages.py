@@ -103,7 +103,7 @@ def stages(
     """Two stages of one network, as in Algorithm 1."""
     torch.manual_seed(seed)
     network, critic = generator(), discriminator()
-    schedules = [Schedule(first, 1e-2, patience=patience), Schedule(second, 1e-3)]
+    schedules = [Schedule(first, 1e-2, patience=patience), Schedule(second, 1e-3, decay=0.5)]
     names = ["scn", "joint"]
     return [
         ToyStage(name, network, critic, schedule, draws_noise) for name, schedule in zip(names, schedules, strict=True)

@@ -1,0 +1,199 @@
+"""Evaluation from a configuration: what tools/evaluate.py and ``python -m calisketch evaluate`` run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import hydra
+import torch
+import yaml
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .computing import Precision
+from .datasets import PreparedPhotos
+from .datasets.photos import SPLITS
+from .evaluation import FrozenSketches, Report, benchmark_sketches, evaluate
+from .evaluation.evaluating import BASELINES
+from .evaluation.measures import EDGECONNECT, METRICS, PAPER
+from .evaluation.protocol import TRACKS
+from .pipeline import CaliSketch
+from .sketching.styles import SketchMixture
+from .train_config import ConfigError, conf_dir
+
+UNREADABLE = (HydraException, OmegaConfBaseException, yaml.YAMLError, RecursionError, ValueError, OSError)
+"""What composing a configuration ends in, if it cannot be read or put together."""
+
+MODES = {"paper": PAPER, "edgeconnect": EDGECONNECT}
+_CHOICES = {"precision": get_args(Precision), "track": TRACKS, "split": SPLITS, "mode": tuple(MODES)}
+_LISTS: dict[str, tuple[str, ...]] = {"metrics": tuple(METRICS), "baselines": BASELINES, "training": SPLITS}
+_WHOLE = {"seed": 0, "batch_size": 1, "resamples": 100, "threads": 1}  # and the least of each
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Composes the configuration from ``argv`` (Hydra's overrides; the process's own if None), and evaluates.
+
+    Returns:
+        The exit status: 0, or 1 after an error that was printed.
+    """
+    original, in_full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    status = 0
+
+    def task(cfg: DictConfig) -> None:
+        nonlocal status
+        status = _run_reporting(cfg, in_full == "1")
+
+    entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="evaluate")(task)
+    try:
+        if argv is not None:
+            sys.argv = [original[0], *argv]
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing a traceback of its own
+        entry()
+    except UNREADABLE as error:
+        if in_full == "1":
+            raise
+        settings = conf_dir() / "evaluate.yaml"
+        print(f"ConfigError: {error}\nThe settings and their values are those of {settings}.", file=sys.stderr)
+        return 1
+    finally:
+        sys.argv = original
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+        if in_full is not None:
+            os.environ["HYDRA_FULL_ERROR"] = in_full
+    return status
+
+
+def _run_reporting(cfg: DictConfig, in_full: bool) -> int:
+    progress = logging.StreamHandler()
+    log = logging.getLogger("calisketch.evaluation")
+    log.setLevel(logging.INFO)
+    log.addHandler(progress)
+    try:
+        report, written = run(cfg)
+    except (OSError, ValueError, ImportError) as error:
+        if in_full:
+            raise
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        log.removeHandler(progress)
+    print(report.to_markdown())
+    print(f"written: {', '.join(map(str, written))}")
+    return 0
+
+
+def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
+    """Evaluates as ``cfg`` (composed from conf/evaluate.yaml) says; returns the report and the files it is in.
+
+    Raises:
+        ConfigError: a wrong key or value.
+        ValueError, OSError: models or photos that are not there or do not fit, and test sketches that changed.
+        calisketch.weights.MissingWeights: a metric that was asked for by name lacks its weights.
+    """
+    given = _checked(cfg)
+    if given["threads"] is not None:
+        torch.set_num_threads(given["threads"])
+    models = _models(given["model"], given["precision"])
+    size = next(iter(models.values())).size
+    artist = "artist" if given["track"] == "artist" else None
+    root = given["data"]["root"]
+    photos = PreparedPhotos(root, given["split"], size, artist)
+    training = JoinedSplits([PreparedPhotos(root, split, size, artist) for split in given["training"]])
+    try:
+        mixture = None if given["mixture"] is None else SketchMixture(**given["mixture"])
+    except TypeError as error:
+        raise ConfigError(f"mixture takes weights, simplify, deform and ranges: {error}.") from error
+    report = evaluate(
+        models,
+        photos,
+        track=given["track"],
+        training=training if given["training"] else None,
+        strength=given["strength"],
+        seed=given["seed"],
+        mixture=mixture,
+        frozen=FrozenSketches.read(benchmark_sketches()) if given["frozen"] else None,
+        metrics=given["metrics"] or MODES[given["mode"]],
+        required=bool(given["metrics"]),
+        baselines=given["baselines"],
+        per_style=given["per_style"],
+        batch_size=given["batch_size"],
+        resamples=given["resamples"],
+    )
+    name = f"{given['split']}-{given['track']}" + ("" if given["mode"] == "paper" else f"-{given['mode']}")
+    return report, report.save(given["out"], name)
+
+
+class JoinedSplits(Dataset[dict[str, Tensor]]):
+    """Several splits of one folder, one after the other."""
+
+    def __init__(self, parts: Sequence[PreparedPhotos]) -> None:
+        self.places = [(part, index) for part in parts for index in range(len(part))]
+        self.names = [name for part in parts for name in part.names]
+        self.split = " + ".join(part.split for part in parts)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, place: int) -> dict[str, Tensor]:
+        part, index = self.places[place]
+        return part[index]
+
+
+def _models(given: str | list[str], precision: Precision) -> dict[str, CaliSketch]:
+    """Each by the name it goes by: a shipped model's, or a folder's that says which run it is of."""
+    models: dict[str, CaliSketch] = {}
+    for each in [given] if isinstance(given, str) else given:
+        name = str(each)
+        if os.path.isdir(each):
+            path = Path(each).resolve()
+            name = path.parent.name if path.name == "model" else path.name  # runs/NAME/model
+        while name in models:
+            name += "'"
+        models[name] = CaliSketch.from_pretrained(each, precision=precision)
+    return models
+
+
+def _checked(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as plain values, each of its kind."""
+    if missing := OmegaConf.missing_keys(cfg):
+        raise ConfigError(f"{', '.join(sorted(missing))} must be given, for example data.root=data/cuhk128.")
+    plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    known = set(OmegaConf.load(conf_dir() / "evaluate.yaml")) - {"defaults", "hydra"}
+    if wrong := sorted(map(str, known ^ set(plain))):
+        raise ConfigError(f"the keys are {sorted(map(str, known))}; unknown or missing: {wrong}.")
+    if not isinstance(plain["data"], Mapping) or set(plain["data"]) != {"root"} or not _is_text(plain["data"]["root"]):
+        raise ConfigError(f"data.root must be a prepared folder, and all there is in data; got {plain['data']!r}.")
+    model = plain["model"]
+    if not _is_text(model) and not (isinstance(model, list) and model and all(map(_is_text, model))):
+        raise ConfigError(f"model must be a model's name or folder, or a list of them; got {model!r}.")
+    if not _is_text(plain["out"]):
+        raise ConfigError(f"out must be a folder; got {plain['out']!r}.")
+    for key, choices in _CHOICES.items():
+        if plain[key] not in choices:
+            raise ConfigError(f"{key} must be one of {', '.join(choices)}; got {plain[key]!r}.")
+    for key, choices in _LISTS.items():
+        plain[key] = [] if plain[key] is None else [plain[key]] if isinstance(plain[key], str) else plain[key]
+        if not isinstance(plain[key], list) or not set(map(str, plain[key])) <= set(choices):
+            raise ConfigError(f"{key} must be some of {', '.join(choices)}; got {plain[key]!r}.")
+    for key, least in _WHOLE.items():
+        value = plain[key]
+        if not (type(value) is int and value >= least) and not (key == "threads" and value is None):
+            raise ConfigError(f"{key} must be a whole number, at least {least}; got {value!r}.")
+    for key in ("per_style", "frozen"):
+        if not isinstance(plain[key], bool):
+            raise ConfigError(f"{key} must be true or false; got {plain[key]!r}.")
+    if plain["mixture"] is not None and not isinstance(plain["mixture"], Mapping):
+        raise ConfigError(f"mixture must be null or the arguments of SketchMixture; got {plain['mixture']!r}.")
+    return dict(plain)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)

@@ -1,0 +1,168 @@
+"""pix2pix (Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017), on faces.
+
+Equation numbers are that paper's. One stage: the sketch x itself is painted, G(x) = y. It is the baseline that a
+calibration of the strokes has to beat (Cali-Sketch, Table 1), and a method for few pairs of one person's photos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..checks import check_image, check_positive
+from ..losses import l1, lsgan_discriminator, lsgan_generator, vanilla_discriminator, vanilla_generator
+from ..networks import PatchGAN70, UNet, mean_logit, without_power_iteration
+from ..stage import Batch, Schedule, Stage
+from .system import Channels
+
+# Section 3.3: Adam with beta1 = .5, beta2 = .999, both networks at one rate, batch size 1. The count is that of its
+# smallest set of photos: 200 epochs of 400 facades (section 6.2).
+PAPER_SCHEDULES = {
+    "pix2pix": Schedule(iterations=80_000, learning_rate=2e-4, discriminator_ratio=1.0, betas=(0.5, 0.999)),
+}
+OBJECTIVES: Mapping[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
+    "vanilla": (vanilla_discriminator, vanilla_generator),
+    "lsgan": (lsgan_discriminator, lsgan_generator),
+}
+
+
+class Pix2Pix(nn.Module):
+    """G: x (B, 1, H, W) -> y (B, 3, H, W), with D, which tells the pair (x, photo) from the pair (x, G(x)).
+
+    The paper's images lie in [-1, 1], ours in [0, 1]. Its weight of 100 belongs to distances in [-1, 1], so the L1 term
+    is measured there, and D sees the pairs there *(a reading)*. The noise z is G's dropout.
+
+    Args:
+        generator: G; the paper's U-Net 256 if None.
+        discriminator: D on 1 + 3 channels; the paper's 70x70 PatchGAN, without spectral norm, if None.
+        l1_weight: lambda of Eq. 4.
+        objective: "vanilla", the paper's cross-entropy, or "lsgan".
+
+    Raises:
+        ValueError: a negative weight or an unknown objective.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module | None = None,
+        discriminator: nn.Module | None = None,
+        l1_weight: float = 100.0,
+        objective: str = "vanilla",
+    ):
+        super().__init__()
+        check_positive("l1_weight", l1_weight, zero=True)
+        if objective not in OBJECTIVES:
+            raise ValueError(f"objective must be one of {sorted(OBJECTIVES)}; got {objective!r}.")
+        self.generator = UNet() if generator is None else generator
+        self.discriminator = PatchGAN70(1 + 3, spectral=False) if discriminator is None else discriminator
+        self.l1_weight = l1_weight
+        self.discriminator_objective, self.generator_objective = OBJECTIVES[objective]
+
+    def forward(self, sketch: Tensor) -> Tensor:
+        """G(x). sketch (B, 1, H, W) in [0, 1], ink = 1; the result (B, 3, H, W) in [0, 1], RGB."""
+        check_image(sketch, 1, "sketch", range01=False)
+        return self.generator(sketch)
+
+    def discriminator_losses(self, batch: Batch) -> Batch:
+        """Eq. 1 for D: (x, photo) is real, (x, ``batch["face"]``), detached here, is fake."""
+        real, fake = _pairs(batch["sketch"], batch["photo"]), _pairs(batch["sketch"], batch["face"].detach())
+        logits = self.discriminator(torch.cat([real, fake])).logits
+        real_logits, fake_logits = zip(*(scale.chunk(2) for scale in logits), strict=True)
+        return {"pix2pix/discriminator": self.discriminator_objective(real_logits, fake_logits)}
+
+    def generator_losses(self, batch: Batch) -> Batch:
+        """Eq. 4: G's side of Eq. 1 + lambda * Eq. 3."""
+        logits = self.discriminator(_pairs(batch["sketch"], batch["face"])).logits
+        distance = 2 * l1(batch["photo"], batch["face"])  # in [-1, 1], as the paper's images are
+        return {
+            "pix2pix/adversarial": self.generator_objective(logits),  # Eq. 1, maximising log D(x, G(x)) (section 3.3)
+            "pix2pix/l1": self.l1_weight * distance,  # Eq. 3
+        }
+
+    @torch.no_grad()
+    def scores(self, batch: Batch) -> Batch:
+        """D's mean logit on photos and on painted faces, beside their sketch."""
+        with without_power_iteration(self.discriminator):
+            real, fake = (
+                mean_logit(self.discriminator(_pairs(batch["sketch"], batch[name]))) for name in ("photo", "face")
+            )
+        return {"pix2pix/real": real, "pix2pix/fake": fake}
+
+    @torch.no_grad()
+    def plateau_figure(self, face: Tensor, batch: Batch) -> Tensor:
+        """Eq. 3 in our [0, 1]: mean |y - G(x)|."""
+        return l1(batch["photo"], face)
+
+
+def _pairs(sketch: Tensor, photo: Tensor) -> Tensor:
+    """What D sees, (B, 1 + 3, H, W) in [-1, 1]."""
+    return 2 * torch.cat([sketch, photo.to(sketch.dtype)], dim=1) - 1
+
+
+class TranslationStage:
+    """The only stage: x -> G(x), on the raw sketch."""
+
+    name = "pix2pix"
+
+    def __init__(self, pix2pix: Pix2Pix, schedule: Schedule):
+        self.pix2pix = pix2pix
+        self.schedule = schedule
+        self.generators: dict[str, nn.Module] = {"pix2pix": pix2pix.generator}
+        self.discriminators: dict[str, nn.Module] = {"pix2pix": pix2pix.discriminator}
+        self.frozen: dict[str, nn.Module] = {}
+
+    def generate(self, batch: Batch) -> Batch:
+        return {**batch, "face": self.pix2pix(batch["sketch"])}
+
+    def discriminator_losses(self, batch: Batch) -> Batch:
+        return self.pix2pix.discriminator_losses(batch)
+
+    def generator_losses(self, batch: Batch) -> Batch:
+        return self.pix2pix.generator_losses(batch)
+
+    def scores(self, batch: Batch) -> Batch:
+        return self.pix2pix.scores(batch)
+
+    @torch.no_grad()
+    def preview(self, batch: Batch) -> Batch:
+        made = self.generate(batch)
+        return {name: made[name] for name in ("sketch", "photo", "face")}
+
+    @torch.no_grad()
+    def plateau_figure(self, batch: Batch) -> Tensor:
+        return self.pix2pix.plateau_figure(self.generate(batch)["face"], batch)
+
+
+class Pix2PixSystem:
+    """pix2pix as one stage.
+
+    Args:
+        pix2pix: networks and losses; the paper's if None.
+        schedules: for "pix2pix" what to use in place of the paper's schedule.
+
+    Raises:
+        ValueError: a schedule for a stage that there is not.
+    """
+
+    name = "pix2pix"
+
+    def __init__(self, pix2pix: Pix2Pix | None = None, schedules: Mapping[str, Schedule] | None = None):
+        chosen = {**PAPER_SCHEDULES, **(schedules or {})}
+        if chosen.keys() != PAPER_SCHEDULES.keys():
+            raise ValueError(f"schedules must be for stages of {list(PAPER_SCHEDULES)}; got {sorted(chosen)}.")
+        self.pix2pix = Pix2Pix() if pix2pix is None else pix2pix
+        self.stages: list[Stage] = [TranslationStage(self.pix2pix, chosen["pix2pix"])]
+
+    @property
+    def generators(self) -> dict[str, nn.Module]:
+        """The network that paints, by the name that a model folder has for it."""
+        return {"isn": self.pix2pix.generator}
+
+    @property
+    def channels(self) -> dict[str, Channels]:
+        return {
+            "pix2pix.generator": Channels(self.pix2pix.generator, 1, 3),
+            "pix2pix.discriminator": Channels(self.pix2pix.discriminator, 1 + 3),
+        }

@@ -1,0 +1,41 @@
+"""What the training command asks of a system, whichever method it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from torch import nn
+
+from ..stage import Stage
+
+
+class Channels(NamedTuple):
+    """A network, and how many channels it is given and has to make; ``made`` is None where any number will do."""
+
+    network: nn.Module
+    given: int
+    made: int | None = None
+
+
+class System(Protocol):
+    """A published method as its list of stages.
+
+    Attributes:
+        name: of its file in conf/system.
+        stages: in the order in which they are run.
+        generators: what a model folder of it holds: "isn", the network that paints, and "scn", where there is one,
+            which calibrates before.
+        channels: by its key in the configuration below ``system``, every network and the channels it has to take.
+    """
+
+    name: str
+
+    @property
+    def stages(self) -> Sequence[Stage]: ...
+
+    @property
+    def generators(self) -> dict[str, nn.Module]: ...
+
+    @property
+    def channels(self) -> dict[str, Channels]: ...

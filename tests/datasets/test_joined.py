@@ -1,0 +1,50 @@
+"""Several prepared folders as one data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from calisketch.datasets import JoinedPhotos, PreparedPhotos, prepare_photos, prepared_photos
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    source = tmp_path_factory.mktemp("source")
+    noise = np.random.default_rng(0)
+    for place in range(6):
+        Image.fromarray(noise.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(source / f"p{place}.png")
+    made = []
+    for name, size in (("a", 32), ("b", 32), ("large", 64)):
+        out = tmp_path_factory.mktemp("prepared") / name
+        prepare_photos(source, out, size=size, align=False, contour="none", validation_share=0.0, workers=1)
+        made.append(out)
+    return made[0], made[1], made[2]
+
+
+def test_items_follow_one_another_and_are_counted_through(folders: tuple[Path, Path, Path]) -> None:
+    first, second = (PreparedPhotos(folder) for folder in folders[:2])
+    both = prepared_photos([str(folder) for folder in folders[:2]])
+    assert isinstance(both, JoinedPhotos)
+    assert len(both) == len(first) + len(second)
+    assert [int(both[place]["index"]) for place in range(len(both))] == list(range(len(both)))
+    assert torch.equal(both[len(first)]["photo"], second[0]["photo"])
+    assert torch.equal(both[-1]["photo"], second[-1]["photo"])
+    assert both.names == first.names + second.names
+    with pytest.raises(IndexError):
+        both[len(both)]
+
+
+def test_one_folder_stays_itself(folders: tuple[Path, Path, Path]) -> None:
+    assert isinstance(prepared_photos(folders[0]), PreparedPhotos)
+
+
+def test_folders_of_two_sizes_are_refused(folders: tuple[Path, Path, Path]) -> None:
+    with pytest.raises(ValueError, match=r"size 32.*size 64"):
+        prepared_photos([folders[0], folders[2]])
+    with pytest.raises(ValueError, match="at least one"):
+        JoinedPhotos([])

@@ -1,0 +1,137 @@
+"""pix2pix and ISN without SCN: what they are fed, what they minimise, and that they can fit one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from calisketch.isn import ISN
+from calisketch.losses import lsgan_discriminator, lsgan_generator
+from calisketch.networks import VGG19, DiscriminatorOutput, EncoderDecoder, PatchGAN70, SNPatchGAN, UNet
+from calisketch.stage import Batch, Schedule, Stage
+from calisketch.systems import ISNOnlySystem, Pix2Pix, Pix2PixSystem
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small only lose by sharing their work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def small_pix2pix(**options: object) -> Pix2PixSystem:
+    torch.manual_seed(0)
+    return Pix2PixSystem(Pix2Pix(UNet(width=8, depth=5), PatchGAN70(4, width=4, spectral=False), **options))  # type: ignore[arg-type]
+
+
+def small_isn() -> ISNOnlySystem:
+    torch.manual_seed(0)
+    generator = EncoderDecoder(1, 3, width=8, blocks=1, head="tanh")
+    return ISNOnlySystem(ISN(generator, SNPatchGAN(3, width=4), VGG19.random(width=2)))
+
+
+@pytest.fixture
+def batch(generator: torch.Generator) -> Batch:
+    photo = torch.rand(2, 3, 8, 8, generator=generator)
+    sketch = torch.zeros(2, 1, 32, 32)
+    sketch[0, :, 8], sketch[0, :, :, 20], sketch[1, :, 4:28, 10] = 1, 1, 1
+    return {"photo": nn.functional.interpolate(photo, size=32, mode="bilinear"), "sketch": sketch}
+
+
+@pytest.mark.parametrize(("make", "name"), [(small_pix2pix, "pix2pix"), (small_isn, "isn")])
+def test_one_stage_paints_from_the_sketch_as_it_is(batch: Batch, make: type, name: str) -> None:
+    system = make()
+    (stage,) = system.stages
+    assert isinstance(stage, Stage)
+    assert stage.name == name
+    assert getattr(stage, "needs_sketch", True)
+    for module in stage.generators.values():
+        module.eval()
+    face = stage.generate(batch)["face"]
+    assert torch.equal(face, system.generators["isn"](batch["sketch"]))
+    assert list(system.generators) == ["isn"]
+    assert list(stage.preview(batch)) == ["sketch", "photo", "face"]
+
+
+def test_pix2pix_trains_as_its_paper_says() -> None:
+    assert small_pix2pix().stages[0].schedule == Schedule(80_000, 2e-4, discriminator_ratio=1.0, betas=(0.5, 0.999))
+
+
+class Judge(nn.Module):
+    """Remembers what it sees, and says its mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, image: torch.Tensor) -> DiscriminatorOutput:
+        self.seen.append(image)
+        logits = image.mean((1, 2, 3), keepdim=True)
+        return DiscriminatorOutput([logits], [logits])
+
+
+def test_the_discriminator_sees_the_sketch_beside_the_photo_in_the_papers_range(batch: Batch) -> None:
+    judge = Judge()
+    pix2pix = Pix2Pix(UNet(width=4, depth=5), judge, objective="lsgan")
+    made = {**batch, "face": torch.full_like(batch["photo"], 0.25, requires_grad=True)}
+    losses = pix2pix.discriminator_losses(made)
+    real, fake = judge.seen[0].chunk(2)
+    torch.testing.assert_close(real, torch.cat([batch["sketch"], batch["photo"]], 1) * 2 - 1)
+    torch.testing.assert_close(fake[:, 1:], torch.full_like(batch["photo"], -0.5))
+    assert not losses["pix2pix/discriminator"].requires_grad  # the fakes are detached, and the judge learns nothing
+    means = [part.mean((1, 2, 3), keepdim=True) for part in (real, fake)]
+    torch.testing.assert_close(losses["pix2pix/discriminator"], lsgan_discriminator([means[0]], [means[1]]))
+    terms = pix2pix.generator_losses(made)
+    assert set(terms) == {"pix2pix/l1", "pix2pix/adversarial"}
+    torch.testing.assert_close(terms["pix2pix/adversarial"], lsgan_generator([means[1]]))
+    torch.testing.assert_close(
+        terms["pix2pix/l1"], 100 * ((2 * batch["photo"] - 1) - (2 * made["face"] - 1)).abs().mean()
+    )
+    scores = pix2pix.scores(made)
+    assert scores == {"pix2pix/real": means[0].mean(), "pix2pix/fake": means[1].mean()}
+
+
+def test_the_papers_objective_is_cross_entropy(batch: Batch) -> None:
+    pix2pix = Pix2Pix(UNet(width=4, depth=5), Judge())
+    made = {**batch, "face": batch["photo"].flip(3)}
+    with torch.no_grad():
+        fake = pix2pix.scores(made)["pix2pix/fake"]
+        logit = pix2pix.discriminator(torch.cat([batch["sketch"], made["face"]], 1) * 2 - 1).logits[0]
+    torch.testing.assert_close(logit.mean(), fake)
+    expected = nn.functional.binary_cross_entropy_with_logits(logit, torch.ones_like(logit))
+    torch.testing.assert_close(pix2pix.generator_losses(made)["pix2pix/adversarial"], expected)
+
+
+@pytest.mark.parametrize("make", [small_pix2pix, small_isn])
+def test_every_system_fits_one_batch(batch: Batch, make: type) -> None:
+    (stage,) = make().stages
+    figure = stage.plateau_figure(batch)
+    generators = [p for network in stage.generators.values() for p in network.parameters()]
+    discriminators = [p for network in stage.discriminators.values() for p in network.parameters()]
+    step_g = torch.optim.Adam(generators, 3e-3, stage.schedule.betas)
+    step_d = torch.optim.Adam(discriminators, 3e-4, stage.schedule.betas)
+    for _ in range(40):
+        made = stage.generate(batch)
+        step_d.zero_grad()
+        sum(stage.discriminator_losses(made).values()).backward()
+        step_d.step()
+        step_g.zero_grad()
+        sum(stage.generator_losses(made).values()).backward()
+        step_g.step()
+    assert stage.plateau_figure(batch) < 0.9 * figure
+
+
+def test_wrong_schedules_objectives_and_weights_are_refused() -> None:
+    for system in (small_pix2pix(), small_isn()):
+        network = getattr(system, "pix2pix", None) or system.isn  # type: ignore[union-attr]
+        with pytest.raises(ValueError, match="schedules must be for stages of"):
+            type(system)(network, {"joint": Schedule(1)})
+    with pytest.raises(ValueError, match=r"objective must be one of \['lsgan', 'vanilla'\]; got 'wgan'"):
+        small_pix2pix(objective="wgan")
+    with pytest.raises(ValueError, match="l1_weight must be at least 0"):
+        small_pix2pix(l1_weight=-1.0)

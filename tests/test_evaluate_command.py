@@ -1,0 +1,148 @@
+"""Evaluation by configuration: from a prepared folder and model folders to files, and wrong settings by their names."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("hydra", reason="needs the extra `train`")
+
+from omegaconf import OmegaConf
+
+from calisketch import CaliSketch, evaluate_command
+from calisketch.__main__ import main as command_line
+from calisketch.datasets import prepare_photos
+from calisketch.datasets.drawn_face import draw_face
+from calisketch.evaluate_command import main
+from calisketch.evaluation import evaluate
+from calisketch.networks import EncoderDecoder
+from calisketch.train_config import conf_dir
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = tmp_path_factory.mktemp("source")
+    for index, split in enumerate(["train"] * 4 + ["val"] + ["test"] * 3):
+        (source / split).mkdir(exist_ok=True)
+        Image.fromarray(draw_face(SIZE, 5, index)[0]).save(source / split / f"{index}.png")
+    out = tmp_path_factory.mktemp("prepared") / "photos32"
+    prepare_photos(source, out, size=SIZE, contour="none", align=False, workers=0)
+    return out
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.manual_seed(0)
+    tiny = CaliSketch(EncoderDecoder(1, 1, 4, 1), EncoderDecoder(1, 3, 4, 1, head="tanh"), SIZE)
+    return str(tiny.save_pretrained(tmp_path_factory.mktemp("runs") / "tiny" / "model"))
+
+
+@pytest.fixture(autouse=True)
+def _no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("CALISKETCH_WEIGHTS", "CALISKETCH_CACHE", "TORCH_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+
+
+def test_from_folders_to_files(
+    prepared: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    before = list(sys.argv)
+    alone = CaliSketch(None, CaliSketch.from_pretrained(model).isn_generator, SIZE)
+    alone.save_pretrained(tmp_path / "alone")
+    arguments = [f"model=[{model},{tmp_path / 'alone'}]", f"data.root={prepared}", f"out={tmp_path / 'out'}"]
+    assert main([*arguments, "resamples=100", "training=[train,validation]"]) == 0
+    assert sys.argv == before
+    assert "HYDRA_FULL_ERROR" not in os.environ
+    said = capsys.readouterr().out
+    assert "| tiny |" in said
+    assert "| alone |" in said
+    assert "not measured: lpips, since the weights 'lpips-alexnet' were not found" in said
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    pictures = {"test-synthetic-tiny.png", "test-synthetic-alone.png"}
+    assert names == {"test-synthetic.json", "test-synthetic.md"} | pictures
+    assert (tmp_path / "out" / "test-synthetic.md").read_text(encoding="utf-8") in said
+    plain = json.loads((tmp_path / "out" / "test-synthetic.json").read_text(encoding="utf-8"))
+    assert plain["protocol"]["training photos"] == "5, split train + validation"
+    assert plain["protocol"]["sketches"]["test sketches"].startswith("not frozen: the photos are not those")
+    assert (plain["protocol"]["split"], plain["protocol"]["N"], plain["protocol"]["size"]) == ("test", 3, SIZE)
+    assert plain["protocol"]["precision"] == {"tiny": "fp32", "alone": "fp32"}
+
+
+def test_a_metric_asked_for_by_name_says_how_to_get_its_weights(
+    prepared: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"model={model}", f"data.root={prepared}", "metrics=[psnr,fid]", f"out={tmp_path / 'out'}"]) == 1
+    assert "weights.fetch('inception')" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("track=drawn", "track must be one of synthetic, artist; got 'drawn'"),
+        ("split=all", "split must be one of train, validation, test; got 'all'"),
+        ("mode=grey", "mode must be one of paper, edgeconnect; got 'grey'"),
+        ("metrics=[ssim,psrn]", "metrics must be some of"),
+        ("baselines=[median]", "baselines must be some of"),
+        ("seed=soon", "seed must be a whole number"),
+        ("batch_size=0", "batch_size must be a whole number, at least 1; got 0"),
+        ("strength=2", "strength must be in [0, 1]; got 2"),
+        ("per_style=2", "per_style must be true or false; got 2"),
+        ("model=[]", "model must be a model's name or folder"),
+        ("model=nowhere", "no model 'nowhere'"),
+        ("mixture={wieghts: {}}", "mixture takes weights, simplify, deform and ranges"),
+        ("mixture={weights: {pastel: 1}}", "unknown styles"),
+        ("precision=fp8", "precision must be one of"),
+        ("track=artist", "with an artist drawing"),
+        ("+size=64", "unknown or missing: ['size']"),
+        ("sise=64", "sise"),
+        ("data=null", "evaluate.yaml"),
+    ],
+)
+def test_wrong_settings_are_named(
+    override: str, words: str, prepared: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [f"data.root={prepared}", f"model={model}", f"out={tmp_path / 'out'}"]
+    kept = [each for each in given if override.split("=")[0] not in (each.split("=")[0], "data")]
+    assert main([*kept, override]) == 1
+    said = capsys.readouterr().err
+    assert words in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_not_given_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 1
+    assert "data.root must be given" in capsys.readouterr().err
+
+
+def test_photos_of_another_size_than_the_models_are_refused(
+    prepared: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main([f"data.root={prepared}", f"out={tmp_path / 'out'}"]) == 1
+    assert "prepared at size 32, expected 128" in capsys.readouterr().err
+
+
+def test_the_shipped_file_has_the_defaults_of_the_library() -> None:
+    shipped = OmegaConf.to_container(OmegaConf.load(conf_dir() / "evaluate.yaml"))
+    assert isinstance(shipped, dict)
+    parameters = inspect.signature(evaluate).parameters
+    same = ("track", "strength", "seed", "mixture", "metrics", "baselines", "per_style", "batch_size", "resamples")
+    for name in same:
+        default = parameters[name].default
+        assert shipped[name] == (list(default) if isinstance(default, tuple) else default), name
+
+
+def test_the_command_line_hands_its_arguments_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate_command, "main", lambda argv: 7 if argv == ["track=artist", "seed=1"] else 0)
+    assert command_line(["evaluate", "track=artist", "seed=1"]) == 7

@@ -1,0 +1,118 @@
+"""tools/recipe.py: what it would run, that its mistakes are found first, and a small recipe for real."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+from calisketch.datasets import prepare_photos
+from calisketch.train_config import check_config, conf_dir
+
+TOOLS = Path(__file__).resolve().parents[1] / "tools"
+sys.path.insert(0, str(TOOLS))
+
+import recipe  # noqa: E402
+
+RECIPES = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml"))
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("recipe", ["data.cuhk='it is here, so'", "data.general=general", *overrides])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_training_of_every_recipe_is_a_configuration_that_holds(name: str) -> None:
+    cfg = composed(f"recipe={name}")
+    done: set[str] = set()
+    for run in cfg.runs:
+        overrides = recipe.training(cfg, run)[2:]
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            training = compose("train", overrides)
+        check_config(training)
+        assert training.data.size == cfg.size
+        sources = cfg.runs[run].get("from") or []
+        sources = [sources] if isinstance(sources, str) else list(sources.values() if sources else [])
+        assert set(sources) <= done, "a run comes after those that it builds on"
+        done.add(run)
+        if "stage" in cfg.runs[run]:
+            assert training.stages == [cfg.runs[run].stage]
+            assert training.batch_size == cfg.runs[run].batch_size
+    if "stage" in cfg.runs[run]:
+        assert sum(entry.share for entry in cfg.runs.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_table_is_an_evaluation_that_composes(name: str) -> None:
+    cfg = composed(f"recipe={name}")
+    known = set(OmegaConf.load(conf_dir() / "evaluate.yaml"))
+    for table in cfg.tables:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            evaluation = compose("evaluate", recipe.evaluation(cfg, table)[2:])
+        assert set(evaluation) <= known
+        assert evaluation.data.root in ("it is here, so", "general")
+
+
+def test_mistakes_are_found_before_anything_runs() -> None:
+    with pytest.raises(recipe.RecipeError, match="only names"):
+        list(recipe.parts(composed("only=[nonsense]")))
+    with pytest.raises(recipe.RecipeError, match=r"needs data\.general"):
+        list(recipe.parts(composed("data.general=null")))
+    with pytest.raises(recipe.RecipeError, match="builds on 'nothing'"):
+        list(recipe.parts(composed("runs.isn.from=nothing")))
+
+
+def test_steps_are_fitted_to_the_minutes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = composed("recipe=gpu_256", f"out={tmp_path}", "minutes=10")
+    ran: list[list[str]] = []
+
+    def run(name: str, command: list[str]) -> None:
+        ran.append(command)
+        folder = Path(next(part for part in reversed(command) if part.startswith("run_dir="))[len("run_dir=") :])
+        folder.mkdir(parents=True)
+        speeds = [1.0, 1.0, 160.0, 160.0, 150.0]  # the first ones are slowed down by compilation
+        records = [{"kind": "train", "images_per_second": speed} for speed in speeds] + [{"kind": "validation"}]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+    monkeypatch.setattr(recipe, "_run", run)
+    fitted = recipe.fitted(cfg, "isn")
+    expected = 0.95 * 10 * 60 * 0.35 * 160 / 16  # a trial that took no time
+    steps = int(fitted[0].removeprefix("system.schedules.isn.iterations="))
+    assert expected - 5 <= steps <= expected
+    assert "system.schedules.isn.iterations=40" in ran[0]
+    assert recipe.fitted(cfg, "isn") == fitted
+    assert len(ran) == 1
+    cfg.minutes = 0.01
+    with pytest.raises(recipe.RecipeError, match="too few"):
+        recipe.fitted(cfg, "cuhk")
+
+
+def test_a_recipe_trains_and_ends_where_a_training_fails(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    noise = np.random.default_rng(0)
+    for place in range(8):
+        Image.fromarray(noise.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(photos / f"{place}.png")
+    prepare_photos(photos, tmp_path / "data", size=32, align=False, contour="none", validation_share=0.25, workers=1)
+    settings = ["stages=[scn]", "data.size=32", "system.scn.contour=false", "system.schedules.scn.iterations=3"]
+    command = [
+        *(sys.executable, str(TOOLS / "recipe.py"), "recipe=small", f"data.cuhk={tmp_path / 'data'}", "only=[scn]"),
+        *("size=32", "common=['experiment=smoke']", "runs.scn.data=[cuhk]", f"out={tmp_path / 'out'}"),
+        f"runs.scn.set={recipe.listed(settings)}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "stage scn is done after 3 steps" in done.stdout + done.stderr
+    command.append("set=['batch_size=0']")
+    failed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert failed.returncode == 1
+    assert "batch_size must be" in failed.stderr
+    assert "scn ended with status 1" in failed.stderr

@@ -1,0 +1,88 @@
+"""What a training step costs in each stage, in float32 and in bfloat16, and how long it waits for its data."""
+
+from __future__ import annotations
+
+import statistics
+from contextlib import closing
+from typing import Any
+
+import torch
+from benchmark_timing import peak_memory_mb, seconds, summary
+from torch.utils.data import Dataset
+
+from calisketch.datasets import PreparedPhotos
+from calisketch.datasets.procedural import ProceduralFaces
+from calisketch.isn import ISN
+from calisketch.networks import VGG19, EncoderDecoder
+from calisketch.scn import SCN
+from calisketch.sketching.styles import SketchMixture
+from calisketch.stage import Batch, Stage
+from calisketch.systems import CaliSketchSystem
+from calisketch.training import Engine
+from calisketch.training.batches import TrainingBatches
+from calisketch.training.step import AdversarialStep
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+STAGES = ("scn", "isn", "joint")
+
+
+def stage_of(name: str, width: int, vgg_width: int, device: torch.device) -> Stage:
+    torch.manual_seed(0)
+    scn = SCN(EncoderDecoder(1, 1, width, head="sigmoid"))
+    isn = ISN(EncoderDecoder(1, 3, width, head="tanh"), vgg=VGG19.random(width=vgg_width))
+    stage = next(each for each in CaliSketchSystem(scn, isn).stages if each.name == name)
+    for module in (*stage.generators.values(), *stage.discriminators.values(), *stage.frozen.values()):
+        module.to(device)
+    return stage
+
+
+def measure(
+    name: str,
+    *,
+    size: int,
+    width: int,
+    batch: int,
+    repeats: int,
+    device: torch.device,
+    root: str | None = None,
+    workers: int = 0,
+    vgg_width: int = 64,
+) -> dict[str, Any]:
+    """Steps of one stage in both precisions in turn, on the same batches; each batch's wait is timed apart.
+
+    The wait is for fetching the photos and drawing their sketches, until the batch is on the device. The first step of
+    each is left out, as are the photos' VGG features, which training keeps: there are two batches of photos.
+    """
+    stage = stage_of(name, width, vgg_width, device)
+    photos: Dataset[Any] = ProceduralFaces(2 * batch, size) if root is None else PreparedPhotos(root, "train", size)
+    mixture = SketchMixture() if getattr(stage, "needs_sketch", True) else None
+    batches = TrainingBatches(photos, mixture, batch_size=batch, accumulate=1, seed=0, device=device, workers=workers)
+    engines = {
+        each: Engine("unused", precision=setting, accelerator=device.type, batch_size=batch, quiet=True)
+        for each, setting in PRECISIONS.items()
+    }
+    steps = {each: AdversarialStep(engine.fabric, stage) for each, engine in engines.items()}
+    took: dict[str, list[float]] = {each: [] for each in steps}
+    waits: list[float] = []
+    with closing(batches.after(0)) as stream:
+        for turn in range(repeats + 2):
+            ready: list[list[Batch]] = []
+            wait = seconds(lambda ready=ready: ready.append(next(stream)), device)  # type: ignore[misc]
+            if turn >= 2:
+                waits.append(wait)
+            for each, step in steps.items():
+                spent = seconds(lambda step=step, ready=ready: step(ready[0]), device)  # type: ignore[misc]
+                if turn >= 2:
+                    took[each].append(spent)
+    wait = statistics.median(waits)
+    medians = {each: statistics.median(values) for each, values in took.items()}
+    return {
+        **{each: summary(values) for each, values in took.items()},
+        "images_per_second": {each: batch / (median + wait) for each, median in medians.items()},
+        "times_faster_bf16": medians["fp32"] / medians["bf16"],
+        "data_wait": summary(waits),
+        "data_share": {each: wait / (median + wait) for each, median in medians.items()},
+        "peak_memory_mb": peak_memory_mb(device),
+        "photos": "drawn, in memory" if root is None else "prepared",
+        "vgg": f"VGG-19 of width {vgg_width}, random weights",
+    }
