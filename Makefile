@@ -72,7 +72,8 @@ photos: install ## prepares any folder of face photos: make photos PHOTOS=folder
 	$(BIN)/python tools/prepare.py source="'$(PHOTOS)'" out="$(or $(OUT),data/photos$(SIZE))" size=$(SIZE)
 
 reproduce: install ## both models and their tables: make reproduce CUHK=... PHOTOS=... RECIPE=gpu_256 MINUTES=18 (or small)
-	@test -n "$(CUHK)" -a -n "$(PHOTOS)" || { echo 'Say where both are: make reproduce CUHK=<zips or folders> PHOTOS=<folder of face photos> RECIPE=gpu_256|small'; exit 2; }
+	@test -n "$(CUHK)" -a -n "$(PHOTOS)" || { echo 'Say where both are: make reproduce CUHK=<zips or folders> PHOTOS=<folder of face photos, in train, val and test> RECIPE=gpu_256|small'; exit 2; }
+	@test -n "$(RECIPE_SIZE)" || { echo 'There is no recipe "$(RECIPE)"; RECIPE is one of: $(basename $(notdir $(wildcard conf/recipe/*.yaml)))'; exit 2; }
 	$(MAKE) cuhk SIZE=$(RECIPE_SIZE) OUT=data/cuhk$(RECIPE_SIZE)
 	$(MAKE) photos SIZE=$(RECIPE_SIZE) OUT=data/faces$(RECIPE_SIZE)
 	$(BIN)/python tools/recipe.py recipe=$(RECIPE) data.cuhk=data/cuhk$(RECIPE_SIZE) data.general=data/faces$(RECIPE_SIZE) out="$(or $(OUT),runs/$(RECIPE))" $(if $(MINUTES),minutes=$(MINUTES))

@@ -61,7 +61,8 @@ class Framed(nn.Module):
 class Computing:
     """Runs networks in the precision and by the engine that were asked for.
 
-    What a network needs to be run so is made at its first run, and kept for as long as the network is.
+    What a network needs to be run so is made at its first run, and kept for as long as the network is; it is made anew
+    when the network's weights have been changed or moved since.
 
     Args:
         side: of the images.
@@ -71,7 +72,7 @@ class Computing:
             seconds, and runs on a CPU. On a CPU both take the images one at a time.
 
     Raises:
-        ValueError: another precision or engine, or no C++ compiler for "compiled".
+        ValueError: another precision or engine.
         ModuleNotFoundError: a package that "openvino" needs is not installed.
     """
 
@@ -85,10 +86,17 @@ class Computing:
 
             need_extra()
         self.side, self.asked, self.engine = side, precision, engine
-        self._made: weakref.WeakKeyDictionary[nn.Module, Run] = weakref.WeakKeyDictionary()
+        self._made: weakref.WeakKeyDictionary[nn.Module, tuple[object, Run]] = weakref.WeakKeyDictionary()
 
     def __reduce__(self) -> tuple[type[Computing], tuple[int, Precision, Engine]]:
         return Computing, (self.side, self.asked, self.engine)  # a copy makes anew what it needs
+
+    def check(self, device: torch.device) -> None:
+        """Raises ValueError where the engine cannot compute on a device, as the first run there would."""
+        if self.engine == "openvino" and device.type != "cpu":
+            raise ValueError(f"engine='openvino' computes on the CPU; got the device {str(device)!r}. Use 'eager'.")
+        if self.engine == "compiled":
+            need_compiler(device)
 
     def precision(self, network: nn.Module, device: torch.device) -> str:
         """What a network is run in on a device: "fp32" or "bf16"."""
@@ -109,9 +117,10 @@ class Computing:
         """
         here = device_of(network) if device is None else checked_device(device)
         network = on_device(network, here)
-        run = self._made.get(network)
-        if run is None:
-            run = self._made[network] = self._make(network, here)
+        weights, (made_of, run) = _state_of(network), self._made.get(network, (None, None))
+        if run is None or made_of != weights:
+            run = self._make(network, here)
+            self._made[network] = weights, run
         ink = ink.to(here)
         if self.engine != "eager" and here.type == "cpu":
             return torch.cat([run(each[None]) for each in ink])
@@ -120,19 +129,17 @@ class Computing:
     @torch.inference_mode(False)  # whose tensors the exporter and the compiler do not take
     @torch.no_grad()
     def _make(self, network: nn.Module, device: torch.device) -> Run:
+        self.check(device)
         precision = self.precision(network, device)
         _LOG.info("%s runs in %s (%s) on %s", type(network).__name__, precision, self.engine, device)
         if self.engine == "openvino":
             from .onnx_graph import openvino_run
 
-            if device.type != "cpu":
-                raise ValueError(f"engine='openvino' computes on the CPU; got the device {str(device)!r}. Use 'eager'.")
             return openvino_run(Framed(for_inference(network), self.side), self.side, precision)
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         form = Framed(for_inference(network, dtype), self.side, dtype)
         if self.engine == "eager":
             return form
-        need_compiler(device)
         # Frozen weights are laid out for the convolutions once, for one shape.
         if device.type == "cpu":
             return torch.compile(form, dynamic=False, options={"freezing": True})
@@ -175,6 +182,14 @@ def checked_device(device: str | torch.device) -> torch.device:
 def device_of(network: nn.Module) -> torch.device:
     """Where a network is; one without parameters is on the CPU."""
     return next(iter(network.parameters()), torch.empty(0)).device
+
+
+def _state_of(network: nn.Module) -> list[tuple[int, int]]:
+    """Where each weight lies and how often it was written to: another state after load_state_dict, a step or a move."""
+    return [
+        (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
+        for tensor in (*network.parameters(), *network.buffers())
+    ]
 
 
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:

@@ -69,7 +69,7 @@ def download(
     downloads and the others wait for it; the lock is the system's, so one that was killed holds nobody up.
 
     Args:
-        url: http or https. It may lead on to another one: with https, or on the same host.
+        url: http or https. It may lead on to another one with https, or from http to the same host.
         target: the file to make; its folder is made when missing.
         sha256: in hexadecimal; None if none is published: then a warning says that nothing could be compared.
         largest: bytes that the file has at the most; of a larger one no more than these are taken.
@@ -236,7 +236,8 @@ def _connect(part: _Part, checked: bool, timeout: float) -> bool:
     with answer:
         first, total = _range(answer.headers) if answer.status == http.client.PARTIAL_CONTENT else (0, None)
         if answer.status != http.client.PARTIAL_CONTENT:
-            total = int(answer.headers["Content-Length"]) if answer.headers["Content-Length"] else None
+            said = answer.headers["Content-Length"] or ""
+            total = int(said) if said.isdecimal() else None  # as http.client does, which reads to the end then
         part.check_size(total)
         theirs = _validator(answer.headers)
         if first == 0:
@@ -259,8 +260,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if after.scheme == "https" or (after.scheme == before.scheme == "http" and after.hostname == before.hostname):
             return super().redirect_request(req, *answer)
         raise DownloadError(
-            f"could not download {req.full_url}: it leads on to {answer[-1]}, and only https or the same host is "
-            "followed. Ask for the file's own address"
+            f"could not download {req.full_url}: it leads on to {answer[-1]}, and only https, or http to the same "
+            "host, is followed. Ask for the file's own address"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -25,6 +26,7 @@ from .evaluation import FrozenSketches, Report, benchmark_sketches, evaluate
 from .evaluation.evaluating import BASELINES
 from .evaluation.measures import EDGECONNECT, METRICS, PAPER
 from .evaluation.protocol import TRACKS
+from .evaluation.report import FORMAT
 from .pipeline import CaliSketch
 from .sketching.styles import SketchMixture
 from .train_config import ConfigError, conf_dir
@@ -76,7 +78,10 @@ def _run_reporting(cfg: DictConfig, in_full: bool) -> int:
     log = logging.getLogger("calisketch.evaluation")
     log.setLevel(logging.INFO)
     log.addHandler(progress)
+    earlier: Any = None
     try:
+        if cfg.get("against") is not None:  # before the work of minutes
+            earlier = _read_report(cfg.against)
         report, written = run(cfg)
     except (OSError, ValueError, ImportError) as error:
         if in_full:
@@ -87,7 +92,29 @@ def _run_reporting(cfg: DictConfig, in_full: bool) -> int:
         log.removeHandler(progress)
     print(report.to_markdown())
     print(f"written: {', '.join(map(str, written))}")
-    return 0
+    if earlier is None:
+        return 0
+    told = report.differences(earlier)
+    print("\n".join([f"against {cfg.against}: {f'{len(told)} figures differ' if told else 'all figures hold'}", *told]))
+    return 1 if told else 0
+
+
+def _read_report(path: Any) -> Any:
+    if not _is_text(path):
+        raise ConfigError(f"against must be a report's JSON file; got {path!r}.")
+    try:
+        earlier = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"against must be a report's JSON file; {path} is none: {error}.") from error
+    try:
+        rows = [(table["key"], row) for table in earlier["tables"] for row in table["rows"]]
+        values = [(row["name"], figure["value"]) for _, row in rows for figure in row["figures"].values()]
+        whole = bool(values) and earlier["format"] == FORMAT and isinstance(earlier["protocol"], dict)
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise ConfigError(f"against must be a JSON file that an evaluation wrote; {path} is another one.")
+    return earlier
 
 
 def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
@@ -99,6 +126,10 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
         calisketch.weights.MissingWeights: a metric that was asked for by name lacks its weights.
     """
     given = _checked(cfg)
+    name = f"{given['split']}-{given['track']}" + ("" if given["mode"] == "paper" else f"-{given['mode']}")
+    own = (Path(given["out"]) / f"{name}.json").resolve()
+    if given["against"] is not None and Path(given["against"]).resolve() == own:
+        raise ConfigError(f"against={given['against']} is the file that this report goes to; give another out.")
     if given["threads"] is not None:
         torch.set_num_threads(given["threads"])
     models = _models(given["model"], given["precision"])
@@ -106,7 +137,15 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
     artist = "artist" if given["track"] == "artist" else None
     root = given["data"]["root"]
     photos = PreparedPhotos(root, given["split"], size, artist)
-    training = JoinedSplits([PreparedPhotos(root, split, size, artist) for split in given["training"]])
+    folders = given["training_root"] or [root]
+    if given["split"] in given["training"] and Path(root).resolve() in [Path(folder).resolve() for folder in folders]:
+        raise ConfigError(
+            f"training holds split {given['split']} of {root}, which is what is evaluated: everyone would be their own "
+            "nearest training person. Name other splits in training, or none: training=[]."
+        )
+    drawn = artist if "nearest_photo" in given["baselines"] else None  # which alone looks at them
+    parts = [PreparedPhotos(folder, split, size, drawn) for folder in folders for split in given["training"]]
+    training = JoinedSplits(parts)
     try:
         mixture = None if given["mixture"] is None else SketchMixture(**given["mixture"])
     except TypeError as error:
@@ -127,17 +166,16 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
         batch_size=given["batch_size"],
         resamples=given["resamples"],
     )
-    name = f"{given['split']}-{given['track']}" + ("" if given["mode"] == "paper" else f"-{given['mode']}")
     return report, report.save(given["out"], name)
 
 
 class JoinedSplits(Dataset[dict[str, Tensor]]):
-    """Several splits of one folder, one after the other."""
+    """Several splits of prepared folders, one after the other."""
 
     def __init__(self, parts: Sequence[PreparedPhotos]) -> None:
         self.places = [(part, index) for part in parts for index in range(len(part))]
         self.names = [name for part in parts for name in part.names]
-        self.split = " + ".join(part.split for part in parts)
+        self.split = " + ".join(f"{part.root.name}/{part.split}" for part in parts)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -174,6 +212,10 @@ def _checked(cfg: DictConfig) -> dict[str, Any]:
     model = plain["model"]
     if not _is_text(model) and not (isinstance(model, list) and model and all(map(_is_text, model))):
         raise ConfigError(f"model must be a model's name or folder, or a list of them; got {model!r}.")
+    folders = plain["training_root"]
+    plain["training_root"] = [] if folders is None else [folders] if isinstance(folders, str) else folders
+    if not isinstance(plain["training_root"], list) or not all(map(_is_text, plain["training_root"])):
+        raise ConfigError(f"training_root must be a prepared folder, a list of them, or null; got {folders!r}.")
     if not _is_text(plain["out"]):
         raise ConfigError(f"out must be a folder; got {plain['out']!r}.")
     for key, choices in _CHOICES.items():

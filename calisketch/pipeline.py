@@ -55,7 +55,8 @@ class CaliSketch:
         engine: what runs the networks: "eager", "compiled" or "openvino"; see `computing.Computing`.
 
     Raises:
-        ValueError: a size below 1, networks of other channels than 1 -> 1 and 1 -> 3; as for `computing.Computing`.
+        ValueError: a size below 1, networks of other channels than 1 -> 1 and 1 -> 3; as for `computing.Computing`; an
+            engine that cannot compute where the networks are, such as "compiled" without a C++ compiler.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class CaliSketch:
         self.size = int(size)
         self.info = dict(info or {})
         self._computing = Computing(self.size, precision, engine)
+        self._computing.check(device_of(self.isn_generator))
 
     @property
     def precision(self) -> str:
@@ -143,6 +145,7 @@ class CaliSketch:
         here = device_of(self.isn_generator) if device is None else checked_device(device)
         moved = copy.copy(self)
         moved._computing = Computing(self.size, precision or self._computing.asked, engine or self._computing.engine)
+        moved._computing.check(here)
         moved.scn_generator = None if self.scn_generator is None else on_device(self.scn_generator, here)
         moved.isn_generator = on_device(self.isn_generator, here)
         return moved

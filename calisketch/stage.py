@@ -56,7 +56,7 @@ class Schedule:
         """What the learning rates are multiplied by after ``step`` steps: 1, then along a half cosine to 0."""
         falling = self.decay * self.iterations
         into = step - (self.iterations - falling)
-        return 1.0 if into <= 0 else 0.5 * (1 + math.cos(math.pi * min(into / falling, 1.0)))
+        return 1.0 if into <= 0 or not falling else 0.5 * (1 + math.cos(math.pi * min(into / falling, 1.0)))
 
 
 @runtime_checkable
@@ -67,7 +67,9 @@ class Stage(Protocol):
     (B, 1, H, W), ``index`` (B,). A stage holds no optimizer, no device and no step counter. Every loss term comes
     back by name and already weighted: what is minimised is their sum.
 
-    A stage that reads no ``sketch`` may say ``needs_sketch = False``; then the engine draws none for it.
+    A stage that reads no ``sketch`` may say ``needs_sketch = False``; then the engine draws none for it. One that looks
+    through a network which it does not train, but another stage does, may name it in ``builds_on``; then the engine
+    says so where that is untrained.
 
     ``generate`` is a step of its own, so that one run of the generators serves both the discriminators' update (on
     detached fakes) and, through the updated discriminators, the generators' terms.

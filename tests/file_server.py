@@ -16,14 +16,14 @@ class Faults:
         cut: bytes after which the connection is closed.
         status: statuses to answer with in place of the file.
         stall: keep silent, once, after this many bytes, until ``release`` is set.
-        announced: the Content-Length that is told; the truth if None, none at all if -1.
+        announced: the Content-Length that is told, a text as it is; the truth if None, none at all if -1.
         leads_to: another address that each request is sent on to.
     """
 
     cut: list[int] = field(default_factory=list)
     status: list[int] = field(default_factory=list)
     stall: int | None = None
-    announced: int | None = None
+    announced: int | str | None = None
     leads_to: str | None = None
 
 
@@ -100,7 +100,7 @@ class FileServer:
         if self.tag:
             request.send_header("ETag", self.tag)
         length = len(content) - first if self.faults.announced is None else self.faults.announced
-        if length >= 0:
+        if isinstance(length, str) or length >= 0:
             request.send_header("Content-Length", str(length))
         request.end_headers()
         self._send(request, content, first)

@@ -15,7 +15,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from calisketch import CaliSketch, alignment, computing
+from calisketch import CaliSketch, alignment, computing, onnx_graph
+from calisketch.__main__ import main
 from calisketch.computing import Computing, has_bf16
 from calisketch.networks import EncoderDecoder
 
@@ -127,6 +128,18 @@ def test_what_a_network_needed_goes_with_it() -> None:
     assert not runs._made
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_weights_that_are_changed_in_place_count_in_the_next_run(precision: Any) -> None:
+    """Layers rewritten for inference have copies of them, others share them: half of each would be no model at all."""
+    ink, (changed, other) = torch.rand(1, 1, 32, 32), (EncoderDecoder(1, 3, 4, 1, head="tanh") for _ in range(2))
+    runs = Computing(32, precision)
+    before = runs.run(changed, ink)
+    changed.load_state_dict(other.state_dict())
+    after = runs.run(changed, ink)
+    assert not torch.equal(after, before)
+    assert torch.equal(after, runs.run(other, ink))
+
+
 def test_compiled_takes_images_one_at_a_time_and_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[dict[str, Any]] = []
     seen: list[tuple[int, ...]] = []
@@ -153,4 +166,17 @@ def test_wrong_choices_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         tiny(engine="steam")
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(ValueError, match="needs a C\\+\\+ compiler"):
-        tiny(engine="compiled").synthesize(EXAMPLES[0])
+        tiny(engine="compiled")
+
+
+def test_an_engine_that_cannot_compute_here_is_refused_before_any_sketch_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    out = tmp_path / "faces"
+    assert main(["synthesize", str(EXAMPLES[0]), "--out", str(out), "--engine", "compiled"]) == 2
+    assert "needs a C++ compiler" in capsys.readouterr().err
+    assert not out.exists()
+    monkeypatch.setattr(onnx_graph, "need_extra", lambda: None)
+    with pytest.raises(ValueError, match="computes on the CPU; got the device 'meta'"):
+        tiny().to("meta", engine="openvino")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -72,10 +73,65 @@ def test_from_folders_to_files(
     assert names == {"test-synthetic.json", "test-synthetic.md"} | pictures
     assert (tmp_path / "out" / "test-synthetic.md").read_text(encoding="utf-8") in said
     plain = json.loads((tmp_path / "out" / "test-synthetic.json").read_text(encoding="utf-8"))
-    assert plain["protocol"]["training photos"] == "5, split train + validation"
+    assert plain["protocol"]["training photos"] == "5, split photos32/train + photos32/validation"
     assert plain["protocol"]["sketches"]["test sketches"].startswith("not frozen: the photos are not those")
     assert (plain["protocol"]["split"], plain["protocol"]["N"], plain["protocol"]["size"]) == ("test", 3, SIZE)
     assert plain["protocol"]["precision"] == {"tiny": "fp32", "alone": "fp32"}
+
+
+def test_an_earlier_report_holds_or_its_differences_are_told(
+    prepared: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = [
+        "metrics=[psnr,ssim]",
+        "baselines=[]",
+        "per_style=false",
+        "resamples=100",
+        f"training_root=[{prepared},{prepared}]",
+    ]
+    arguments = [f"model={model}", f"data.root={prepared}", f"out={tmp_path}", *quick]
+    assert main(arguments) == 0
+    earlier = tmp_path / "earlier.json"
+    (tmp_path / "test-synthetic.json").rename(earlier)
+    assert json.loads(earlier.read_text())["protocol"]["training photos"].startswith("8, ")
+    assert main([*arguments, f"against={earlier}"]) == 0
+    assert "all figures hold" in capsys.readouterr().out
+    changed = json.loads(earlier.read_text())
+    changed["tables"][0]["rows"][0]["figures"]["psnr"]["value"] += 0.1
+    changed["tables"][0]["rows"][0]["figures"]["ssim"]["value"] += 0.001  # within what another processor may do
+    changed["protocol"]["N"] = 4
+    earlier.write_text(json.dumps(changed))
+    assert main([*arguments, f"against={earlier}"]) == 1
+    told = capsys.readouterr().out.rsplit("2 figures differ", 1)[1].strip().splitlines()
+    assert [line.split(": ")[0] for line in told] == ["N", "faces, tiny, psnr"]
+    for other in ({}, {**changed, "format": "another"}, {**changed, "tables": [{"key": "faces"}]}):
+        earlier.write_text(json.dumps(other))
+        assert main([*arguments, f"against={earlier}"]) == 1
+        assert "against must be a JSON file that an evaluation wrote" in capsys.readouterr().err
+    written = tmp_path / "test-synthetic.json"
+    before = written.read_bytes()
+    assert main([*arguments, f"against={written}"]) == 1
+    assert "is the file that this report goes to; give another out" in capsys.readouterr().err
+    assert written.read_bytes() == before
+
+
+def test_training_people_without_drawings_do_for_all_but_the_nearest_drawing(
+    prepared: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "drawn"
+    shutil.copytree(prepared, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name, entry in manifest["entries"].items():
+        if entry["split"] == "test":
+            Image.fromarray(draw_face(SIZE, 5, 0)[0]).convert("L").save(folder / "artist" / "page.png")
+            manifest["entries"][name]["files"]["artist"] = {"path": "artist/page.png", "sha256": "not checked"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    given = [f"model={model}", f"data.root={folder}", f"out={tmp_path / 'out'}", "track=artist", "resamples=100"]
+    assert main([*given, "baselines=[mean_face]"]) == 0
+    plain = json.loads((tmp_path / "out" / "test-artist.json").read_text())
+    assert plain["protocol"]["training photos"] == "4, split drawn/train"
+    assert main(given) == 1
+    assert "no photos in split 'train' with an artist drawing" in capsys.readouterr().err
 
 
 def test_a_metric_asked_for_by_name_says_how_to_get_its_weights(
@@ -104,6 +160,10 @@ def test_a_metric_asked_for_by_name_says_how_to_get_its_weights(
         ("mixture={weights: {pastel: 1}}", "unknown styles"),
         ("precision=fp8", "precision must be one of"),
         ("track=artist", "with an artist drawing"),
+        ("split=train", "training holds split train of"),
+        ("training=[train,test]", "training holds split test of"),
+        ("training_root=7", "training_root must be a prepared folder"),
+        ("against=7", "against must be a report's JSON file; got 7"),
         ("+size=64", "unknown or missing: ['size']"),
         ("sise=64", "sise"),
         ("data=null", "evaluate.yaml"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,42 @@ def test_mistakes_are_found_before_anything_runs() -> None:
         list(recipe.parts(composed("data.general=null")))
     with pytest.raises(recipe.RecipeError, match="builds on 'nothing'"):
         list(recipe.parts(composed("runs.isn.from=nothing")))
+    with pytest.raises(recipe.RecipeError, match="minutes=10: this recipe's runs do not say their batch_size, share"):
+        list(recipe.parts(composed("recipe=small", "minutes=10")))
+
+
+def test_one_part_is_chosen_by_its_name_alone() -> None:
+    assert [name for name, _ in recipe.parts(composed("recipe=small", "only=cuhk"))] == ["cuhk"]
+
+
+def test_any_folder_is_handed_over_as_it_is_called() -> None:
+    cfg = composed("recipe=small", "out='over there, it is [mine]'")
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        training = compose("train", recipe.training(cfg, "cuhk")[2:])
+        evaluation = compose("evaluate", recipe.evaluation(cfg, "general")[2:])
+    assert training.run_dir == "over there, it is [mine]/cuhk"
+    assert evaluation.out == "over there, it is [mine]/tables/general"
+
+
+def test_a_table_without_photos_is_found_before_hours_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for place in range(4):
+        Image.new("RGB", (32, 32), (60 * place, 0, 0)).save(photos / f"{place}.png")
+    prepare_photos(photos, tmp_path / "data", size=32, align=False, contour="none", workers=0)
+    ran: list[str] = []
+    monkeypatch.setattr(recipe, "_run", lambda name, command: ran.append(name))
+    data = [f"data.cuhk={tmp_path / 'data'}", f"data.general={tmp_path / 'data'}", "size=32"]
+    for table, said in (("general", "no photos in split 'test'"), ("cuhk_artist", "with an artist drawing")):
+        with pytest.raises(recipe.RecipeError, match=f"table {table} cannot be made.*{said}.*folder named test"):
+            recipe.follow(composed("recipe=gpu_256", *data, f"only=[scn,{table}]"))
+    with pytest.raises(recipe.RecipeError, match="was prepared at size 32, expected 256"):
+        recipe.follow(composed("recipe=gpu_256", *data[:2], "only=[scn,general]"))
+    assert not ran
+    recipe.follow(composed("recipe=gpu_256", *data, "only=[scn,general]", "evaluate=['split=validation']"))
+    assert ran == ["scn", "general", "general"], "a training and a table of that name"
 
 
 def test_steps_are_fitted_to_the_minutes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +113,7 @@ def test_steps_are_fitted_to_the_minutes_once(tmp_path: Path, monkeypatch: pytes
 
     def run(name: str, command: list[str]) -> None:
         ran.append(command)
-        folder = Path(next(part for part in reversed(command) if part.startswith("run_dir="))[len("run_dir=") :])
+        folder = Path(next(part for part in reversed(command) if part.startswith("run_dir="))[len("run_dir='") : -1])
         folder.mkdir(parents=True)
         speeds = [1.0, 1.0, 160.0, 160.0, 150.0]  # the first ones are slowed down by compilation
         records = [{"kind": "train", "images_per_second": speed} for speed in speeds] + [{"kind": "validation"}]
@@ -95,7 +132,7 @@ def test_steps_are_fitted_to_the_minutes_once(tmp_path: Path, monkeypatch: pytes
         recipe.fitted(cfg, "cuhk")
 
 
-def test_a_recipe_trains_and_ends_where_a_training_fails(tmp_path: Path) -> None:
+def test_a_recipe_trains_and_a_mistake_is_its_exit_status(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     noise = np.random.default_rng(0)
@@ -111,8 +148,16 @@ def test_a_recipe_trains_and_ends_where_a_training_fails(tmp_path: Path) -> None
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "stage scn is done after 3 steps" in done.stdout + done.stderr
-    command.append("set=['batch_size=0']")
+    command.append("only=[nonsense]")
     failed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert failed.returncode == 1
-    assert "batch_size must be" in failed.stderr
-    assert "scn ended with status 1" in failed.stderr
+    assert "only names ['nonsense']" in failed.stderr
+
+
+def test_the_first_training_that_fails_ends_a_recipe(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(recipe.RecipeError, match="scn ended with status 1; the same command goes on from there"):
+        recipe.follow(composed("recipe=small", "only=[scn,isn]"))
+    assert capfd.readouterr().out.count("== ") == 1

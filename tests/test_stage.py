@@ -11,7 +11,7 @@ from calisketch.stage import Schedule
 
 def test_without_decay_the_rate_is_constant() -> None:
     schedule = Schedule(10)
-    assert [schedule.rate_factor(step) for step in range(10)] == [1.0] * 10
+    assert [schedule.rate_factor(step) for step in range(12)] == [1.0] * 12  # beyond the end too
 
 
 def test_the_rate_falls_along_a_half_cosine_over_the_last_share() -> None:

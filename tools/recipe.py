@@ -33,6 +33,11 @@ def listed(values: Sequence[object]) -> str:
     return "[" + ",".join("'" + str(value).replace("'", "\\'") + "'" for value in values) + "]"
 
 
+def quoted(value: object) -> str:
+    """Hydra's spelling of one path."""
+    return listed([value])[1:-1]
+
+
 def folders(cfg: DictConfig, names: Sequence[str], part: str) -> list[str]:
     """The prepared folders of the data sets called ``names``."""
     for name in names:
@@ -48,13 +53,13 @@ def training(cfg: DictConfig, name: str) -> list[str]:
     run, out = cfg.runs[name], Path(cfg.out)
     roots = folders(cfg, run.data, f"run {name}")
     command = [sys.executable, str(ROOT / "tools" / "train.py"), *cfg.common]
-    command += [f"data.root={listed(roots) if len(roots) > 1 else listed(roots)[1:-1]}", f"run_dir={out / name}"]
-    command += [f"name={name}", *run.get("set", []), *cfg.set]
+    command.append(f"data.root={listed(roots) if len(roots) > 1 else quoted(roots[0])}")
+    command += [f"run_dir={quoted(out / name)}", f"name={name}", *run.get("set", []), *cfg.set]
     sources = run.get("from") or {}
     for network, source in {"": sources}.items() if isinstance(sources, str) else sources.items():
         if source not in cfg.runs:
             raise RecipeError(f"run {name} builds on {source!r}; the recipe's runs are {sorted(cfg.runs)}.")
-        command.append(f"init_from{'.' if network else ''}{network}={listed([out / source])[1:-1]}")
+        command.append(f"init_from{'.' if network else ''}{network}={quoted(out / source)}")
     return command
 
 
@@ -67,7 +72,8 @@ def fitted(cfg: DictConfig, name: str) -> list[str]:
     if not kept.is_file():
         started = time.monotonic()
         trial = Path(cfg.out) / "trials" / name
-        short = [f"run_dir={trial}", f"system.schedules.{run.stage}.iterations={cfg.trial_steps}", "log_every=5"]
+        short = [f"system.schedules.{run.stage}.iterations={cfg.trial_steps}", "log_every=5"]
+        short.append(f"run_dir={quoted(trial)}")
         _run(f"{name}, a trial of {cfg.trial_steps} steps", [*training(cfg, name), *short])
         records = [json.loads(line) for line in (trial / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         speeds = [record["images_per_second"] for record in records if record["kind"] == "train"]
@@ -96,25 +102,53 @@ def evaluation(cfg: DictConfig, name: str) -> list[str]:
     (root,) = folders(cfg, [table.data], f"table {name}")
     models = [out / each / "model" if each in cfg.runs else each for each in table.models]
     command = [sys.executable, str(ROOT / "tools" / "evaluate.py"), f"model={listed(models)}"]
-    command += [f"data.root={listed([root])[1:-1]}", f"out={out / 'tables' / name}"]
+    command += [f"data.root={quoted(root)}", f"out={quoted(out / 'tables' / name)}"]
     return [*command, *table.get("set", []), *cfg.evaluate]
 
 
 def parts(cfg: DictConfig) -> Iterator[tuple[str, list[str]]]:
     """Name and command of everything that is to be run, in order."""
-    chosen = None if cfg.only is None else list(cfg.only)
+    chosen = None if cfg.only is None else [cfg.only] if isinstance(cfg.only, str) else list(cfg.only)
     unknown = sorted(set(chosen or []) - set(cfg.runs) - set(cfg.tables))
     if unknown:
         raise RecipeError(f"only names {unknown}; the recipe has {[*cfg.runs, *cfg.tables]}.")
+    if cfg.minutes is not None and (lacking := sorted({"stage", "share", "batch_size"} - _common_keys(cfg.runs))):
+        raise RecipeError(
+            f"minutes={cfg.minutes}: this recipe's runs do not say their {', '.join(lacking)}, so that no steps can be "
+            "fitted. Leave minutes out for the recipe's own steps, or take recipe=gpu_256."
+        )
     for make, group in ((training, cfg.runs), (evaluation, cfg.tables)):
         for name in group:
             if chosen is None or name in chosen:
                 yield name, make(cfg, name)
 
 
+def check_photos(cfg: DictConfig, tables: Sequence[str]) -> None:
+    """Raises RecipeError where a table's prepared folder is of another size, or has no photos in the table's split."""
+    from calisketch.datasets import PreparedPhotos
+
+    for name in tables:
+        (root,) = folders(cfg, [cfg.tables[name].data], f"table {name}")
+        chosen = {"split": "test", "track": "synthetic"}
+        given = [*cfg.tables[name].get("set", []), *cfg.evaluate]
+        chosen |= dict(each.split("=", 1) for each in given if each.startswith(("split=", "track=")))
+        try:
+            PreparedPhotos(root, chosen["split"], cfg.size, "artist" if chosen["track"] == "artist" else None)
+        except (OSError, ValueError) as error:
+            raise RecipeError(
+                f"table {name} cannot be made: {error} (photos for test are those in a folder named test, before they "
+                "are prepared; only=[...] leaves tables out.)"
+            ) from error
+
+
+def _common_keys(runs: DictConfig) -> set[str]:
+    return set.intersection(*(set(map(str, run)) for run in runs.values())) if runs else set()
+
+
 def follow(cfg: DictConfig) -> None:
     """Runs all parts; the first that fails ends it."""
     commands: list[tuple[str, list[str]]] = list(parts(cfg))  # so that a mistake is found before hours of training
+    check_photos(cfg, [name for name, _ in commands if name in cfg.tables])
     for name, command in commands:
         more = fitted(cfg, name) if cfg.minutes is not None and name in cfg.runs else []
         _run(name, [*command, *more])

@@ -9,6 +9,7 @@ from ..checks import check_image
 from ..sketching.kernels import gaussian
 from ..sketching.styles import SketchMixture
 from .frozen import draw_frozen
+from .protocol import styles_of
 
 __all__ = ["BLUR", "mean_face", "nearest_drawings", "nearest_when_drawn"]
 
@@ -34,14 +35,14 @@ def nearest_when_drawn(
 ) -> Tensor:
     """For each sketch (N, 1, H, W) the training photo of (M, 3, H, W) that a nearest sketch belongs to: (N,) places.
 
-    Every photo is drawn in each of the mixture's styles, `at_once` at a time, and the nearest of all sketches counts
-    (`nearest_drawings`' distance). Their indices in the mixture follow on a million, so that none shares its random
-    fields with a test sketch.
+    Every photo is drawn in each style that the mixture draws, `at_once` photos at a time, and the nearest of all
+    sketches counts (`nearest_drawings`' distance). Their indices in the mixture follow on a million, so that none
+    shares its random fields with a test sketch.
     """
     base = SketchMixture() if mixture is None else mixture
     best = torch.full((len(sketch),), float("inf"))
     owner = torch.zeros(len(sketch), dtype=torch.long)
-    for name in base.names:
+    for name in styles_of(base):
         single = SketchMixture({name: 1.0}, base.simplify, base.deform, base.ranges)
         for first in range(0, len(photo), at_once):
             some = photo[first : first + at_once]

@@ -53,16 +53,20 @@ class InceptionFeatures:
 
         path: pytorch-fid's `pt_inception-2015-12-05-6726825d.pth`, or the half precision copy of it; None:
         `weights.locate("inception")`. Nothing is downloaded and nothing unpickled.
-        Raises weights.MissingWeights (how to get the file), ValueError for a file of another layout, ImportError
-        without pytorch-fid.
+        Raises weights.MissingWeights (how to get the file), ValueError for a file that is damaged or of another layout,
+        ImportError without pytorch-fid.
         """
         path = weights.locate("inception") if path is None else Path(path)
         if not path.is_file():
             raise weights.MissingWeights(
                 f"no Inception weights at {path}. Leave `path` out to search the usual folders."
             )
-        network = inception_network(torch.load(path, map_location="cpu", weights_only=True), name=path.name)
-        return cls(network.to(device), batch_size, path.name)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # of many kinds, by where the damage is; told below with its cause
+            said = (str(error) or type(error).__name__).splitlines()[0]
+            raise ValueError(f"{path} cannot be read as Inception's weights: {said} Get it again.") from error
+        return cls(inception_network(state, name=path.name).to(device), batch_size, path.name)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Features:

@@ -45,7 +45,7 @@ class Samples:
 
 
 def read_photos(photos: Any) -> tuple[tuple[str, ...], dict[str, Tensor]]:
-    """All of a small data set such as `datasets.PreparedPhotos`: names, and each kind as (N, C, H, W).
+    """All of a small data set such as `datasets.PreparedPhotos`: names, and each kind that all have, (N, C, H, W).
 
     Raises:
         ValueError: an empty data set.
@@ -54,7 +54,8 @@ def read_photos(photos: Any) -> tuple[tuple[str, ...], dict[str, Tensor]]:
         raise ValueError("there are no photos to evaluate on. Choose another split, or prepare photos first.")
     items = [photos[index] for index in range(len(photos))]
     names = getattr(photos, "names", None) or [str(index) for index in range(len(items))]
-    return tuple(names), {kind: torch.stack([item[kind] for item in items]) for kind in items[0] if kind != "index"}
+    shared = [kind for kind in items[0] if kind != "index" and all(kind in item for item in items)]
+    return tuple(names), {kind: torch.stack([item[kind] for item in items]) for kind in shared}
 
 
 def synthetic_samples(

@@ -59,7 +59,9 @@ PAPER_TABLES: dict[str, dict[str, dict[str, float]]] = {
         "both": {"precision_exact": 0.9962, "recall_exact": 0.4772},
     },
 }
-PAPER_NOTE = "The paper's rows are for 256 px and a split that it does not give: they are no figures of this test set."
+PAPER_NOTE = (
+    "The paper's rows are for CUHK at 256 px and a split that it does not give: they are no figures of this test set."
+)
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,36 @@ class Report:
         finite: dict[str, Any] = _finite(plain)
         return finite
 
+    def differences(self, earlier: Mapping[str, Any]) -> list[str]:
+        """In words, each figure of an earlier report (`to_json`) that is another now or not there; empty if all hold.
+
+        Two units of the last digit that is printed are allowed: another processor rounds otherwise.
+
+        Raises:
+            ValueError: not a report of this format.
+        """
+        if not isinstance(earlier, Mapping) or earlier.get("format") != FORMAT:
+            raise ValueError(f"the earlier report must be JSON that an evaluation wrote, of format {FORMAT!r}.")
+        told = []
+        for key in ("track", "split", "N", "size", "strength", "precision"):
+            before, now = earlier["protocol"].get(key), _finite(self.protocol.get(key))
+            if before != now:
+                told.append(f"{key}: {_in_words(before)} before, {_in_words(now)} now")
+        rows = {(table.key, row.name): row for table in self.tables for row in table.rows}
+        for table in earlier["tables"]:
+            for row in table["rows"]:
+                mine = rows.get((table["key"], row["name"]))
+                for name, figure in row["figures"].items():
+                    place = f"{table['key']}, {row['name']}, {name}"
+                    if mine is None or name not in mine.figures:
+                        told.append(f"{place}: not measured now")
+                        continue
+                    before, now = figure["value"], _finite(mine.figures[name].value)
+                    allowed = 2 * 10.0 ** -HEADINGS[name][1] if name in HEADINGS else 0.0
+                    if (before is None) != (now is None) or (now is not None and abs(before - now) > allowed):
+                        told.append(f"{place}: {before} before, {now} now")
+        return told
+
     def to_markdown(self) -> str:
         """The protocol, and each table with the paper's rows below."""
         lines = [f"# Evaluation on {self.protocol.get('split', 'the given photos')}, {len(self.names)} images", ""]
@@ -154,8 +186,8 @@ class Report:
         text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
         written = [_write(folder / f"{name}.json", text.encode())]
         written.append(_write(folder / f"{name}.md", self.to_markdown().encode()))
-        for of, picture in self.pictures.items():
-            path = folder / f"{name}-{_as_file_name(of)}.png"
+        for of, picture in zip(_file_names(self.pictures), self.pictures.values(), strict=True):
+            path = folder / f"{name}-{of}.png"
             aside = path.with_name(f".{path.name}.writing")
             try:
                 picture.save(aside, "PNG")
@@ -221,6 +253,17 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _file_names(names: Iterable[str]) -> list[str]:
+    """Of each row, what its file is called; a second row whose name comes to the same letters gets a number."""
+    taken: list[str] = []
+    for plain in map(_as_file_name, names):
+        name, number = plain, 2
+        while name.lower() in map(str.lower, taken):  # some file systems do not tell A from a
+            name, number = f"{plain}-{number}", number + 1
+        taken.append(name)
+    return taken
 
 
 def _as_file_name(name: str) -> str:

@@ -2,9 +2,8 @@
 
 Two of the generators' layers do work that need not be done:
 
-* A nearest resize x2 followed by a 3x3 convolution reads every value of the small image four times. Adding up the
-  weights that meet the same value leaves a transposed convolution with a 4x4 kernel, stride 2, on the small image:
-  4/9 of the multiplications, and the large image with all its input channels is never made.
+* The kernel that a resize and its convolution are computed with (`blocks.resize_kernel`) is made anew in every step of
+  a training; here it is made once.
 * A convolution to one or three channels leaves most of a vector unit idle. Its K rows, taken as outputs of one 1 x K
   convolution, fill it; they are then shifted and added up, in float32.
 
@@ -20,35 +19,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import UpConvNormReLU
+from .blocks import UpConvNormReLU, resize_and_convolve, resize_kernel
 
 _FEW_CHANNELS = 4  # of an output; from here on a convolution fills the vector unit by itself
 
 
 class FoldedUpConv(nn.Module):
-    """`UpConvNormReLU` as replication padding and a 4x4 transposed convolution: (B, I, H, W) -> (B, O, 2H, 2W).
-
-    The resized image's reflection padding by one is the small image's own edge, so replicating the small image's edge
-    pads as the original does.
-    """
+    """`UpConvNormReLU` with its kernel folded once: (B, I, H, W) -> (B, O, 2H, 2W)."""
 
     def __init__(self, original: UpConvNormReLU):
         super().__init__()
-        conv, self.norm = original.conv[0], original.conv[1]
-        assert isinstance(conv, nn.Conv2d)
-        assert conv.bias is not None
-        weight = conv.weight.detach()  # (O, I, 3, 3)
-        folded = weight.new_zeros(*weight.shape[:2], 4, 4)
-        for down in range(2):
-            for right in range(2):
-                folded[:, :, down : down + 3, right : right + 3] += weight
-        # A transposed convolution applies its kernel mirrored, and stores it as (I, O, ...).
-        self.weight = nn.Parameter(folded.flip(2, 3).transpose(0, 1).contiguous(), requires_grad=False)
-        self.bias = nn.Parameter(conv.bias.detach(), requires_grad=False)
+        convolution, self.norm = original.conv[0], original.conv[1]
+        assert isinstance(convolution, nn.Conv2d)
+        assert convolution.bias is not None
+        self.weight = nn.Parameter(resize_kernel(convolution.weight.detach()).contiguous(), requires_grad=False)
+        self.bias = nn.Parameter(convolution.bias.detach(), requires_grad=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        padded = F.pad(features, [1, 1, 1, 1], mode="replicate")
-        return F.relu(self.norm(F.conv_transpose2d(padded, self.weight, self.bias, stride=2, padding=3)))
+        return F.relu(self.norm(resize_and_convolve(features, self.weight, self.bias)))
 
 
 class RowSplitConv(nn.Module):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -103,13 +104,18 @@ class LPIPS(nn.Module):
         """LPIPS with the published weights, in float32.
 
         path: a `.safetensors` file with torchvision's `features.N.weight` and the heads `lin0..4`; None:
-        `weights.locate("lpips-alexnet")`. Raises weights.MissingWeights, or ValueError for a file of another layout.
+        `weights.locate("lpips-alexnet")`. Raises weights.MissingWeights, or ValueError for a file that is damaged or of
+        another layout.
         """
         path = weights.locate("lpips-alexnet") if path is None else Path(path)
         if not path.is_file():
             raise weights.MissingWeights(f"no LPIPS weights at {path}. Leave `path` out to search the usual folders.")
         network = cls()
-        network.load_published(load_file(path), name=path.name)
+        try:
+            state = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"{path} cannot be read as LPIPS weights: {error}. Get it again.") from error
+        network.load_published(state, name=path.name)
         return network
 
     @classmethod

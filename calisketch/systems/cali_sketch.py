@@ -73,6 +73,7 @@ class SynthesisStage:
         self.schedule = schedule
         self.calibrate = None if scn is None else scn.forward  # no part of this stage's networks: it does not learn
         self.needs_sketch = scn is not None
+        self.builds_on = () if scn is None else ("scn",)
         self.generators: dict[str, nn.Module] = {"isn": isn.generator}
         self.discriminators: dict[str, nn.Module] = {"isn": isn.discriminator}
         self.frozen: dict[str, nn.Module] = isn.frozen

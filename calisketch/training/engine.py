@@ -131,7 +131,7 @@ class Engine:
                     self._take_weights(state, init_from)
                 with self._owned() as first:
                     self._restore(state, selected, None if new else init_from)
-                    self._warn_of_untrained(state, stages, selected, init_from)
+                    self._warn_of_untrained(state, stages, selected)
                     if first:
                         check_room(self.run_dir / "checkpoints", state.bytes_needed())
                     self._run(state, selected, train, validation, draw, after_stage)
@@ -296,15 +296,14 @@ class Engine:
         for name, path in (state.init_from(init_from) if init_from else {}).items():
             self.terminal.say(f"{name}: weights from {path}")
 
-    def _warn_of_untrained(
-        self, state: RunState, stages: Sequence[Stage], selected: Sequence[Stage], init_from: InitFrom | None
-    ) -> None:
+    def _warn_of_untrained(self, state: RunState, stages: Sequence[Stage], selected: Sequence[Stage]) -> None:
         """Says so when the first stage to run builds on networks that an earlier, skipped stage would have trained."""
         first = next((stage for stage in selected if stage.name not in state.completed), None)
-        if first is None or init_from or state.step:
+        if first is None or state.step:
             return
+        needed = {*first.generators, *getattr(first, "builds_on", ())}
         for earlier in stages[: list(stages).index(first)]:
-            shared = sorted(set(earlier.generators) & set(first.generators))
+            shared = sorted((set(earlier.generators) & needed) - set(state.trained))
             if earlier.name not in state.completed and shared:
                 self.terminal.say(
                     f"warning: stage {first.name} builds on {', '.join(shared)}, which stage {earlier.name} has not "

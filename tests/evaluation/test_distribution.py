@@ -65,6 +65,13 @@ def test_features_are_those_of_pytorch_fids_own_path_from_png_files(
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04 half an archive"])
+def test_damaged_weights_are_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "inception.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=r"inception\.pth cannot be read .* Get it again"):
+        InceptionFeatures.from_pretrained(tmp_path / "inception.pth")
+
+
 def test_weights_of_another_layout_are_refused_by_name(tmp_path: Path) -> None:
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"other\.pth does not fit pytorch-fid's Inception"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from calisketch.evaluation import FaceIdentity, InceptionFeatures, Report, evalu
 from calisketch.evaluation.baselines import mean_face, nearest_drawings, nearest_when_drawn
 from calisketch.evaluation.frozen import draw_frozen, freeze
 from calisketch.evaluation.grid import picture_grid, places_of_interest
+from calisketch.evaluation.protocol import read_photos
 from calisketch.networks import LPIPS, EncoderDecoder
 from calisketch.sketching import STYLES, SketchMixture
 from calisketch.weights import MissingWeights
@@ -178,6 +180,29 @@ def test_json_has_every_value_and_no_nan(report: Report, tmp_path: Path) -> None
         assert picture.width == 3 * SIZE  # of one stage: sketch, face, photo
 
 
+def test_models_whose_names_look_alike_get_a_picture_each(report: Report, tmp_path: Path) -> None:
+    pictures = dict.fromkeys(["run", "run'", "Run", "run-2"], next(iter(report.pictures.values())))
+    written = Report(report.protocol, report.tables, report.names, {}, pictures).save(tmp_path, "test")
+    assert len(set(written)) == len(list(tmp_path.iterdir())) == 2 + 4
+
+
+def test_training_folders_of_other_kinds_of_maps_are_read_together(photos: ProceduralFaces) -> None:
+    class WithoutContour:
+        names = ("a", "b")
+
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, place: int) -> dict[str, Tensor]:
+            item = dict(photos[place])
+            if place:
+                del item["contour"]
+            return item
+
+    _, kinds = read_photos(WithoutContour())
+    assert set(kinds) == {"photo", "detail"}
+
+
 def test_metrics_without_weights_are_left_out_with_a_reason_or_an_error_if_asked_for(
     photos: ProceduralFaces, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -241,13 +266,20 @@ def test_the_nearest_drawing_is_the_one_moved_least() -> None:
         nearest_drawings(sketch, known[..., :16])
 
 
-def test_a_photo_is_found_by_its_sketch_in_any_style_and_any_batch(training: ProceduralFaces) -> None:
+def test_a_photo_is_found_by_its_sketch_in_any_style_and_any_batch(
+    training: ProceduralFaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photo = stack(training)
     plain = SketchMixture(simplify=0, deform=0)
     for style in STYLES:
         sketch = draw_frozen(SketchMixture({style: 1}, 0, 0), photo, 77)
         for at_once in (2, 100):
             assert nearest_when_drawn(sketch, photo, 2026, plain, at_once=at_once).tolist() == [0, 1, 2, 3, 4]
+    contour = draw_frozen(SketchMixture({"contour": 1}, 0, 0), photo, 77)
+    only = [SketchMixture({"contour": 1, **others}, 0, 0) for others in ({}, {"xdog": 0})]
+    monkeypatch.setitem(STYLES, "xdog", replace(STYLES["xdog"], draw=None))  # a style without a share is not drawn
+    one, other = (nearest_when_drawn(contour, photo, 2026, mixture) for mixture in only)
+    assert torch.equal(one, other)
     assert mean_face(photo, 3).shape == (3, 3, SIZE, SIZE)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import lpips as published
 import pytest
 import torch
@@ -51,6 +53,13 @@ def test_lpips_is_0_for_equal_images_and_does_not_depend_on_batches(generator: t
     assert (lpips(photo, photo, network) == 0).all()
     alone = [lpips(photo[i : i + 1], face[i : i + 1], network)[0] for i in range(3)]
     assert lpips(photo, face, network, batch_size=2) == pytest.approx(alone, abs=1e-6)
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights at all"])
+def test_damaged_weights_are_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "lpips.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match=r"lpips\.safetensors cannot be read .* Get it again"):
+        LPIPS.from_pretrained(tmp_path / "lpips.safetensors")
 
 
 def test_lpips_refuses_what_is_not_a_pair_of_images() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -10,6 +12,15 @@ from calisketch.networks import VGG19, EncoderDecoder, SNPatchGAN
 from calisketch.scn import SCN
 from calisketch.stage import Schedule, Stage
 from calisketch.systems import CaliSketchSystem
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small only lose by sharing their work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def small_system(flow: str = "full", synthesis_input: str = "edges") -> CaliSketchSystem:
@@ -55,6 +66,7 @@ def test_isn_may_paint_from_calibrated_sketches_and_scn_does_not_learn_from_it(b
     stage = system.stages[1]
     assert stage.needs_sketch
     assert not system.stages[0].generators.keys() & stage.generators.keys()
+    assert [each.builds_on for each in (stage, small_system().stages[1])] == [("scn",), ()]
     made = stage.generate(batch)
     assert torch.equal(made["refined"], system.scn(batch["sketch"]))
     sum(stage.generator_losses(made).values()).backward()
@@ -102,9 +114,9 @@ def test_every_stage_fits_one_batch(batch: dict[str, torch.Tensor], number: int)
     before = stage.plateau_figure(batch)
     generators = [p for network in stage.generators.values() for p in network.parameters()]
     discriminators = [p for network in stage.discriminators.values() for p in network.parameters()]
-    step_g = torch.optim.Adam(generators, lr=3e-3, betas=(0.0, 0.9))
-    step_d = torch.optim.Adam(discriminators, lr=3e-4, betas=(0.0, 0.9))
-    for _ in range(60):
+    step_g = torch.optim.Adam(generators, lr=1e-3, betas=(0.0, 0.9))  # at 3e-3 it goes up and down
+    step_d = torch.optim.Adam(discriminators, lr=1e-4, betas=(0.0, 0.9))
+    for _ in range(30):
         made = stage.generate(batch)
         step_d.zero_grad()
         sum(stage.discriminator_losses(made).values()).backward()
@@ -112,7 +124,7 @@ def test_every_stage_fits_one_batch(batch: dict[str, torch.Tensor], number: int)
         step_g.zero_grad()
         sum(stage.generator_losses(made).values()).backward()
         step_g.step()
-    assert stage.plateau_figure(batch) < 0.9 * before
+    assert stage.plateau_figure(batch) < 0.8 * before
 
 
 def test_wrong_schedules_and_flows_are_refused() -> None:

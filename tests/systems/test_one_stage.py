@@ -113,9 +113,9 @@ def test_every_system_fits_one_batch(batch: Batch, make: type) -> None:
     figure = stage.plateau_figure(batch)
     generators = [p for network in stage.generators.values() for p in network.parameters()]
     discriminators = [p for network in stage.discriminators.values() for p in network.parameters()]
-    step_g = torch.optim.Adam(generators, 3e-3, stage.schedule.betas)
-    step_d = torch.optim.Adam(discriminators, 3e-4, stage.schedule.betas)
-    for _ in range(40):
+    step_g = torch.optim.Adam(generators, 1e-3, stage.schedule.betas)  # at 3e-3 it goes up and down
+    step_d = torch.optim.Adam(discriminators, 1e-4, stage.schedule.betas)
+    for _ in range(30):
         made = stage.generate(batch)
         step_d.zero_grad()
         sum(stage.discriminator_losses(made).values()).backward()
@@ -123,7 +123,7 @@ def test_every_system_fits_one_batch(batch: Batch, make: type) -> None:
         step_g.zero_grad()
         sum(stage.generator_losses(made).values()).backward()
         step_g.step()
-    assert stage.plateau_figure(batch) < 0.9 * figure
+    assert stage.plateau_figure(batch) < 0.8 * figure
 
 
 def test_wrong_schedules_objectives_and_weights_are_refused() -> None:

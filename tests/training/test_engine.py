@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 from toy_runs import SETTINGS, assert_equal, fit
-from toy_stages import Photos, draw, generator, stages
+from toy_stages import Photos, ToyStage, draw, generator, stages
 
 from calisketch.stage import Batch
 from calisketch.training import CheckpointError, Engine, NonFiniteLoss, OutOfMemory, ProcessLost
@@ -80,6 +80,27 @@ def test_a_stage_on_networks_that_nothing_has_trained_is_warned_of(
     fit(tmp_path / "joint", only=["joint"], quiet=False)
     assert "stage joint builds on scn, which stage scn has not trained here" in capfd.readouterr().err
     fit(tmp_path / "all", quiet=False)
+    assert "builds on" not in capfd.readouterr().err
+    fit(tmp_path / "from", only=["joint"], init_from=tmp_path / "all", quiet=False)
+    assert "builds on" not in capfd.readouterr().err
+
+
+def test_a_stage_that_looks_through_an_untrained_network_is_warned_of(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def looking() -> list[ToyStage]:
+        first, last = stages()
+        last.generators, last.builds_on = {"isn": last.network}, ("scn",)  # type: ignore[attr-defined]
+        return [first, last]
+
+    fit(tmp_path / "alone", looking(), only=["joint"], quiet=False)
+    assert "stage joint builds on scn, which stage scn has not trained here" in capfd.readouterr().err
+    fit(tmp_path / "all", looking(), quiet=False)
+    assert "builds on" not in capfd.readouterr().err
+    others = {"isn": tmp_path / "alone"}
+    fit(tmp_path / "partly", looking(), only=["joint"], init_from=others, quiet=False)
+    assert "builds on scn" in capfd.readouterr().err
+    fit(tmp_path / "wholly", looking(), only=["joint"], init_from={**others, "scn": tmp_path / "all"}, quiet=False)
     assert "builds on" not in capfd.readouterr().err
 
 
