@@ -16,11 +16,9 @@ import yaml
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from .computing import Precision
-from .datasets import PreparedPhotos
+from .datasets import JoinedPhotos, PreparedPhotos
 from .datasets.photos import SPLITS
 from .evaluation import FrozenSketches, Report, benchmark_sketches, evaluate
 from .evaluation.evaluating import BASELINES
@@ -145,7 +143,7 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
         )
     drawn = artist if "nearest_photo" in given["baselines"] else None  # which alone looks at them
     parts = [PreparedPhotos(folder, split, size, drawn) for folder in folders for split in given["training"]]
-    training = JoinedSplits(parts)
+    training = JoinedPhotos(parts, alike=False) if parts else None
     try:
         mixture = None if given["mixture"] is None else SketchMixture(**given["mixture"])
     except TypeError as error:
@@ -154,7 +152,7 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
         models,
         photos,
         track=given["track"],
-        training=training if given["training"] else None,
+        training=training,
         strength=given["strength"],
         seed=given["seed"],
         mixture=mixture,
@@ -167,22 +165,6 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
         resamples=given["resamples"],
     )
     return report, report.save(given["out"], name)
-
-
-class JoinedSplits(Dataset[dict[str, Tensor]]):
-    """Several splits of prepared folders, one after the other."""
-
-    def __init__(self, parts: Sequence[PreparedPhotos]) -> None:
-        self.places = [(part, index) for part in parts for index in range(len(part))]
-        self.names = [name for part in parts for name in part.names]
-        self.split = " + ".join(f"{part.root.name}/{part.split}" for part in parts)
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, place: int) -> dict[str, Tensor]:
-        part, index = self.places[place]
-        return part[index]
 
 
 def _models(given: str | list[str], precision: Precision) -> dict[str, CaliSketch]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import calisketch  # noqa: F401  (before anything imports torchvision)
+from calisketch import alignment  # first: before anything imports torchvision
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -20,6 +20,21 @@ SHARED = ROOT.parent / "shared"
 @pytest.fixture(scope="session", autouse=True)
 def _few_threads() -> None:
     torch.set_num_threads(2)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Networks as small as the tests' only lose by sharing their work, and long on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The face detector counts as absent: the same on every computer, whether its file is there or not."""
+    monkeypatch.setattr(alignment, "detector_available", lambda: False)
 
 
 @pytest.fixture

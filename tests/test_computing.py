@@ -6,7 +6,7 @@ import copy
 import gc
 import shutil
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from calisketch import CaliSketch, alignment, computing, onnx_graph
+from calisketch import CaliSketch, computing, onnx_graph
 from calisketch.__main__ import main
 from calisketch.computing import Computing, has_bf16
 from calisketch.networks import EncoderDecoder
 
+pytestmark = pytest.mark.usefixtures("one_thread", "no_detector")
+
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.png"))[:2]
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alignment, "detector_available", lambda: False)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

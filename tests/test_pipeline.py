@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 import calisketch
-from calisketch import CaliSketch, alignment, pipeline
+from calisketch import CaliSketch, pipeline
 from calisketch.images import SketchError
 from calisketch.networks import EncoderDecoder, MRUUNet
+
+pytestmark = pytest.mark.usefixtures("one_thread", "no_detector")
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.png"))
@@ -39,21 +40,6 @@ class Paint(nn.Module):
         assert image.shape[-1] % 24 == 0
         assert image.shape[-1] >= 72
         return torch.cat([1 - image, image, torch.full_like(image, 0.5)], dim=1)
-
-
-@pytest.fixture(autouse=True)
-def _no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same on every computer, whether the detector's file is there or not."""
-    monkeypatch.setattr(alignment, "detector_available", lambda: False)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only lose by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,25 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from calisketch import CaliSketch, alignment, model_folder
+from calisketch import CaliSketch, model_folder
 from calisketch.__main__ import main
 from calisketch.networks import EncoderDecoder, UNet
 
+pytestmark = pytest.mark.usefixtures("one_thread", "no_detector")
+
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "woman-bob.png"
-
-
-@pytest.fixture(autouse=True)
-def _no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alignment, "detector_available", lambda: False)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only lose by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

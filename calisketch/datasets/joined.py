@@ -17,26 +17,26 @@ __all__ = ["JoinedPhotos", "prepared_photos"]
 
 
 class JoinedPhotos(Dataset[dict[str, Tensor]]):
-    """The items of several folders' split, one folder after the other; ``index`` counts through all of them.
+    """The items of several folders or splits, one after the other; ``index`` counts through all of them.
 
-    parts: opened folders, all of one size and with the same kinds of images.
+    parts: opened folders, all of one size. alike: they must also have the same kinds of images, as training needs.
 
     Raises ValueError if there are none, or if they do not fit together.
     """
 
-    def __init__(self, parts: Sequence[PreparedPhotos]) -> None:
+    def __init__(self, parts: Sequence[PreparedPhotos], *, alike: bool = True) -> None:
         if not parts:
             raise ValueError("parts must name at least one prepared folder; got none.")
         first = parts[0]
         for part in parts[1:]:
-            if part.size != first.size or set(part[0]) != set(first[0]):
+            if part.size != first.size or (alike and set(part[0]) != set(first[0])):
                 raise ValueError(
                     f"prepared folders that are joined must be alike: {first.root} has {sorted(first[0])} at size "
                     f"{first.size}, {part.root} has {sorted(part[0])} at size {part.size}. Prepare one of them anew."
                 )
         self.parts = list(parts)
         self.size = first.size
-        self.split = first.split
+        self.split = " + ".join(f"{part.root.name}/{part.split}" for part in parts)
         self.names = [name for part in parts for name in part.names]
         self._ends = list(accumulate(len(part) for part in parts))
 

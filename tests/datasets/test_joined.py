@@ -48,3 +48,19 @@ def test_folders_of_two_sizes_are_refused(folders: tuple[Path, Path, Path]) -> N
         prepared_photos([folders[0], folders[2]])
     with pytest.raises(ValueError, match="at least one"):
         JoinedPhotos([])
+
+
+def test_folders_of_other_kinds_are_joined_only_where_that_is_asked_for(
+    folders: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (PreparedPhotos(folder) for folder in folders[:2])
+    item = second[0]
+    monkeypatch.setattr(PreparedPhotos, "__getitem__", lambda part, index: dict(item))
+    assert len(JoinedPhotos([first, second])) == 12
+    fewer = {name: image for name, image in item.items() if name != "detail"}
+    monkeypatch.setattr(PreparedPhotos, "__getitem__", lambda part, index: dict(fewer if part is second else item))
+    with pytest.raises(ValueError, match="must be alike"):
+        JoinedPhotos([first, second])
+    joined = JoinedPhotos([first, second], alike=False)
+    assert "detail" in joined[0]
+    assert "detail" not in joined[len(first)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import nn
@@ -14,14 +12,7 @@ from calisketch.networks import VGG19, DiscriminatorOutput, EncoderDecoder, Patc
 from calisketch.stage import Batch, Schedule, Stage
 from calisketch.systems import ISNOnlySystem, Pix2Pix, Pix2PixSystem
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only lose by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def small_pix2pix(**options: object) -> Pix2PixSystem:
