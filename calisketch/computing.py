@@ -2,7 +2,7 @@
 
 The default is the fastest way that is safe everywhere: the network in fewer operations (`networks.inference_form`), in
 bfloat16 where the device computes in it. On the shipped model and 32 drawings bfloat16 moves a face by .2 grey levels
-in the mean, by 3 at the 99.9th percentile and by 9 at most; the images of a batch come out as each does alone.
+in the mean, by 2 at the 99.9th percentile and by 5 at most; the images of a batch come out as each does alone.
 """
 
 from __future__ import annotations

@@ -20,14 +20,12 @@ from . import hub, images, model_folder
 from .answers import drawing_in_kind, face_in_kind
 from .computing import Computing, Engine, Precision, checked_device, device_of, on_device
 from .ink import Ink, Page, to_ink
-from .networks import EncoderDecoder, MRUUNet, UNet
+from .networks import GENERATORS
 from .options import checked_options, need_scn
 from .placement import Align, Placement, place
 from .stage import Schedule
 
 DEFAULT_MODEL = "cuhk-small-128"
-#: What a network of a model folder may be.
-NETWORK_CLASSES: dict[str, type[nn.Module]] = {"EncoderDecoder": EncoderDecoder, "MRUUNet": MRUUNet, "UNet": UNet}
 
 _MODELS = Path(__file__).parent / "models"
 _MOST_PIXELS = 16_000_000  # of the sketches in one batch, all of which are held in memory; or one larger sketch
@@ -106,7 +104,7 @@ class CaliSketch:
             DownloadError, WrongContent, ValueError: as for `hub.fetch_model`.
             ModelFolderError: the folder is not a whole model of this format.
         """
-        networks, config = model_folder.load(folder_of(model, sha256), NETWORK_CLASSES)
+        networks, config = model_folder.load(folder_of(model, sha256), GENERATORS)
         if not {"isn"} <= networks.keys() <= {"scn", "isn"}:
             raise model_folder.ModelFolderError(
                 f"{model} holds the networks {sorted(networks)}; expected 'isn', with 'scn' or without. It is no "

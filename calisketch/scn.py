@@ -58,14 +58,18 @@ class SCN(nn.Module):
         terms = [lsgan_discriminator(logits, fake_logits) for logits in real]
         return {"scn/discriminator": torch.stack(terms).mean()}
 
-    def generator_losses(self, batch: Batch) -> Batch:
-        """Eq. 4: adversarial + lambda * (CL[0] + CL[1]), with Eq. 2's calibration loss CL[j] on D1's layers."""
+    def generator_losses(self, batch: Batch, calibration_weight: float | None = None) -> Batch:
+        """Eq. 4: adversarial + lambda * (CL[0] + CL[1]), with Eq. 2's calibration loss CL[j] on D1's layers.
+
+        calibration_weight: in place of lambda, where it is given.
+        """
+        weight = self.calibration_weight if calibration_weight is None else calibration_weight
         output = self.discriminator(batch["refined"])
         terms = {"scn/adversarial": lsgan_generator(output.logits)}
         for name in self.targets:
             with torch.no_grad():
                 real = self.discriminator(batch[name]).features
-            terms[f"scn/{name}"] = self.calibration_weight * feature_matching(real, output.features)  # Eq. 2
+            terms[f"scn/{name}"] = weight * feature_matching(real, output.features)  # Eq. 2
         return terms
 
     @torch.no_grad()

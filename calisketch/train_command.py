@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
+from .datasets import MirroredPhotos
 from .pipeline import CaliSketch
 from .sketching.styles import STYLES, SketchMixture
 from .stage import Stage
@@ -144,7 +145,9 @@ def run(cfg: DictConfig) -> Path:
     )
     _check_half_precision(cfg, engine.fabric.device)
     say = engine.terminal.say
-    say(f"data: {data_source}; {len(train)} training and {len(validation)} validation photos of {cfg.data.size} px")  # type: ignore[arg-type]
+    count = len(train) // (2 if cfg.data.mirrored else 1)  # type: ignore[arg-type]
+    also = ", mirrored too," if cfg.data.mirrored else ""
+    say(f"data: {data_source}; {count} training{also} and {len(validation)} validation photos of {cfg.data.size} px")  # type: ignore[arg-type]
     say(f"device {engine.fabric.device}, precision {engine.settings.precision}, writes to {engine.run_dir}")
     for line in _describe(system.stages):
         say(line)
@@ -155,7 +158,8 @@ def run(cfg: DictConfig) -> Path:
             "system": system.name,
             "trained": f"up to stage {stage.name}",
             "steps": _steps(engine.run_dir),
-            "photos": len(train),  # type: ignore[arg-type]
+            "photos": count,
+            "mirrored": bool(cfg.data.mirrored),
             "styles": styles_of(plain["data"]["draw"]),
             "precision": engine.settings.precision,
         }
@@ -196,6 +200,8 @@ def _datasets(cfg: DictConfig) -> tuple[Dataset[Any], Dataset[Any], str]:
     train, validation = (instantiate(chosen[part], f"{prefix}.{part}") for part in ("train", "validation"))
     if cfg.data.limit is not None:
         train = Subset(train, range(min(cfg.data.limit, len(train))))
+    if cfg.data.mirrored:
+        train = MirroredPhotos(train)
     return train, validation, source
 
 

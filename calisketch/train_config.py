@@ -74,7 +74,7 @@ def check_config(cfg: DictConfig) -> None:
     if not isinstance(cfg.run_dir, str):
         raise ConfigError(f"run_dir must be a folder's path; got {cfg.run_dir!r}.")
     if not (cfg.init_from is None or isinstance(cfg.init_from, str) or OmegaConf.is_config(cfg.init_from)):
-        raise ConfigError(f"init_from must be a run folder, or one for each network; got {cfg.init_from!r}.")
+        raise ConfigError(f"init_from must be a run or model folder, or one for each network; got {cfg.init_from!r}.")
     root = plain["data"]["root"]
     if isinstance(root, list) and not (root and all(isinstance(folder, str) for folder in root)):
         raise ConfigError(f"data.root must be a prepared folder or a list of them; got {root!r}.")

@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from calisketch.datasets.photos import PreparedPhotos
+from calisketch.datasets import prepared_photos
 from calisketch.isn import ISN
 from calisketch.networks import VGG19, EncoderDecoder, MRUUNet, PatchGAN70, SNPatchGAN, UNet
 from calisketch.scn import SCN
@@ -164,7 +164,8 @@ def test_the_papers_preset_equals_the_constructors_defaults():
     assert {name: build(node) for name, node in system.schedules.items()} == PAPER_SCHEDULES
     assert differences(config.data.draw, SketchMixture, {"weights", "ranges"}) == {}
     assert build(config.data.draw).cumulated.tolist() == SketchMixture().cumulated.tolist()
-    assert differences(config.data.train, PreparedPhotos, {"root", "size", "track", "cache", "verify"}) == {}
+    assert differences(config.data.train, prepared_photos, {"root", "size"}) == {}
+    assert config.data.mirrored is False
     assert {key: config[key] for key in defaults(Settings)} == defaults(Settings)
 
 

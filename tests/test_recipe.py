@@ -62,6 +62,12 @@ def test_every_table_is_an_evaluation_that_composes(name: str) -> None:
         assert evaluation.data.root in ("it is here, so", "general")
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_only_can_tell_runs_from_tables(name: str) -> None:
+    cfg = composed(f"recipe={name}")
+    assert not set(cfg.runs) & set(cfg.tables)
+
+
 def test_mistakes_are_found_before_anything_runs() -> None:
     with pytest.raises(recipe.RecipeError, match="only names"):
         list(recipe.parts(composed("only=[nonsense]")))
@@ -81,9 +87,9 @@ def test_any_folder_is_handed_over_as_it_is_called() -> None:
     cfg = composed("recipe=small", "out='over there, it is [mine]'")
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         training = compose("train", recipe.training(cfg, "cuhk")[2:])
-        evaluation = compose("evaluate", recipe.evaluation(cfg, "general")[2:])
+        evaluation = compose("evaluate", recipe.evaluation(cfg, "general_synthetic")[2:])
     assert training.run_dir == "over there, it is [mine]/cuhk"
-    assert evaluation.out == "over there, it is [mine]/tables/general"
+    assert evaluation.out == "over there, it is [mine]/tables/general_synthetic"
 
 
 def test_a_table_without_photos_is_found_before_hours_of_training(
@@ -97,14 +103,14 @@ def test_a_table_without_photos_is_found_before_hours_of_training(
     ran: list[str] = []
     monkeypatch.setattr(recipe, "_run", lambda name, command: ran.append(name))
     data = [f"data.cuhk={tmp_path / 'data'}", f"data.general={tmp_path / 'data'}", "size=32"]
-    for table, said in (("general", "no photos in split 'test'"), ("cuhk_artist", "with an artist drawing")):
+    for table, said in (("general_synthetic", "no photos in split 'test'"), ("cuhk_artist", "with an artist drawing")):
         with pytest.raises(recipe.RecipeError, match=f"table {table} cannot be made.*{said}.*folder named test"):
             recipe.follow(composed("recipe=gpu_256", *data, f"only=[scn,{table}]"))
     with pytest.raises(recipe.RecipeError, match="was prepared at size 32, expected 256"):
-        recipe.follow(composed("recipe=gpu_256", *data[:2], "only=[scn,general]"))
+        recipe.follow(composed("recipe=gpu_256", *data[:2], "only=[scn,general_synthetic]"))
     assert not ran
-    recipe.follow(composed("recipe=gpu_256", *data, "only=[scn,general]", "evaluate=['split=validation']"))
-    assert ran == ["scn", "general", "general"], "a training and a table of that name"
+    recipe.follow(composed("recipe=gpu_256", *data, "only=[scn,general_synthetic]", "evaluate=['split=validation']"))
+    assert ran == ["scn", "general_synthetic"]
 
 
 def test_steps_are_fitted_to_the_minutes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +127,7 @@ def test_steps_are_fitted_to_the_minutes_once(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(recipe, "_run", run)
     fitted = recipe.fitted(cfg, "isn")
-    expected = 0.95 * 10 * 60 * 0.35 * 160 / 16  # a trial that took no time
+    expected = 0.95 * 10 * 60 * cfg.runs.isn.share * 160 / 16  # a trial that took no time
     steps = int(fitted[0].removeprefix("system.schedules.isn.iterations="))
     assert expected - 5 <= steps <= expected
     assert "system.schedules.isn.iterations=40" in ran[0]

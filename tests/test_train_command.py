@@ -109,6 +109,47 @@ def test_joint_starts_from_two_runs_weights(tmp_path: Path, capfd: pytest.Captur
     assert capfd.readouterr().err.count("weights from c/") == 2
 
 
+def test_mirrored_photos_are_the_chosen_ones_and_are_not_counted_twice(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    few = ["stages=[scn]", "data.limit=3", "data.mirrored=true"]
+    assert train_command.main([*SMALL, *few, "run_dir=a"]) == 0
+    assert "3 training, mirrored too, and 2 validation photos" in capfd.readouterr().err
+    state = load_latest(tmp_path / "a" / "checkpoints")
+    assert state is not None
+    assert state["data"]["train"] == 6
+    info = CaliSketch.from_pretrained("a/model").info
+    assert (info["photos"], info["mirrored"]) == (3, True)
+
+
+def test_training_starts_from_a_model_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    assert train_command.main([*SMALL, "run_dir=a"]) == 0
+    few = "system.schedules.joint.learning_rate=1e-12"  # so small that the weights stay those they started from
+    assert train_command.main([*SMALL, few, "stages=[joint]", "run_dir=b", "init_from=a/model"]) == 0
+    said = capfd.readouterr().err
+    assert "scn: weights from a/model" in said
+    assert "isn: weights from a/model" in said
+    assert "builds on" not in said
+    state = load_latest(tmp_path / "b" / "checkpoints")
+    assert state is not None
+    for name, network in (("scn", "scn_generator"), ("isn", "isn_generator")):
+        started = getattr(CaliSketch.from_pretrained("a/model"), network).state_dict()
+        torch.testing.assert_close(dict(state["generators"][name]), dict(started), rtol=0, atol=1e-6)
+        torch.testing.assert_close(dict(state["ema"][name]["average"]), dict(started), rtol=0, atol=1e-6)
+        assert state["ema"][name]["updates"] > 1000  # no warm-up, in which the average would drop what it came with
+    other = [*SMALL, "system.isn.generator.width=8", "stages=[joint]", "run_dir=c", "init_from=a/model"]
+    assert train_command.main(other) == 1
+    said = capfd.readouterr().err
+    assert "network 'isn' of a/model is not the one configured here (width: 4 -> 8)" in said
+    same_shapes = [*SMALL, "system.isn.generator.dilation=3", "stages=[joint]", "run_dir=c", "init_from=a/model"]
+    assert train_command.main(same_shapes) == 1
+    assert "(dilation: 2 -> 3)" in capfd.readouterr().err
+    (tmp_path / "a" / "model" / "model.safetensors").write_bytes(b"")
+    assert train_command.main([*SMALL, "stages=[joint]", "run_dir=d", "init_from.scn=a/model"]) == 1
+    assert "CheckpointError: init_from: " in capfd.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
 WRONG = {
     "+trian.foo=1": "unknown key 'trian'",
     "+data.foo=1": "unknown key 'data.foo'",
@@ -147,7 +188,7 @@ WRONG = {
     "data.draw=null": "data.draw must be a group of settings; got null",
     "system.schedules=null": "system.schedules must be a group of settings; got null",
     "system.isn=null": "system.isn must be a group of settings; got null",
-    "init_from=5": "init_from must be a run folder, or one for each network; got 5",
+    "init_from=5": "init_from must be a run or model folder, or one for each network; got 5",
     "ema_decay=null": "ema_decay must lie in [0, 1); got None",
     "system.schedules.scn.betas=[a,b]": "system.schedules.scn: betas must be two numbers in [0, 1)",
     "precision=bf16-mixed": "data.size must be at least 64 for precision=bf16-mixed on a CPU; got 32",

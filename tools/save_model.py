@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from calisketch import CaliSketch, hub
-from calisketch.pipeline import NETWORK_CLASSES
+from calisketch.networks import GENERATORS
 from calisketch.systems import CaliSketchSystem, ISNOnlySystem, Pix2PixSystem
 from calisketch.train_command import styles_of
 from calisketch.training import CheckpointError
@@ -27,7 +27,7 @@ def build(state: dict[str, Any], name: str) -> Any:
     """A generator with its averaged weights. Classes come from a table, never by the name that the file gives."""
     try:
         arguments = dict(state["config"]["system"][name]["generator"])
-        network = NETWORK_CLASSES[arguments.pop("_target_").rpartition(".")[2]](**arguments)
+        network = GENERATORS[arguments.pop("_target_").rpartition(".")[2]](**arguments)
         network.load_state_dict(state["ema"][name]["average"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
@@ -44,7 +44,7 @@ def info_of(state: dict[str, Any], checkpoint: str) -> dict[str, Any]:
         "system": SYSTEMS.get(config["system"]["_target_"].rpartition(".")[2]),
         "trained": f"{checkpoint}, step {state['step']} of {state['stage']}",
         "steps": {**state["lengths"], state["stage"]: state["step"]},
-        "photos": state["data"].get("train"),
+        "photos": (state["data"].get("train") or 0) // (2 if config["data"].get("mirrored") else 1),
         "styles": styles_of(config["data"]["draw"]),
         "precision": config["precision"],
     }

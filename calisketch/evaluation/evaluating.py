@@ -312,7 +312,7 @@ def _protocol(
     settings = getattr(photos, "settings", None) or {"kind": type(photos).__name__}
     shown = ("kind", "rows", "align", "contour", "equalise", "canny_sigma", "hed")
     return {
-        "models": {name: _described(model) for name, model in models.items()},
+        "models": {name: described(model) for name, model in models.items()},
         "track": track,
         "split": getattr(photos, "split", None) or "the given photos",
         "N": len(samples),
@@ -338,7 +338,7 @@ def _protocol(
     }
 
 
-def _described(model: Model) -> dict[str, Any]:
+def described(model: Model) -> dict[str, Any]:
     """What tells one model from another: its networks, what its info says, and a digest of its weights."""
     networks = {name: getattr(model, f"{name}_generator", None) for name in ("scn", "isn")}
     digest = hashlib.sha256()

@@ -1,5 +1,7 @@
 """Plain modules: values in, tensors out."""
 
+from torch import nn
+
 from .encoder_decoder import EncoderDecoder
 from .hed import HED
 from .lpips import LPIPS
@@ -15,7 +17,11 @@ from .patchgan import (
 from .unet import UNet
 from .vgg import VGG19
 
+#: What a network of a model folder may be, by its class's name there.
+GENERATORS: dict[str, type[nn.Module]] = {"EncoderDecoder": EncoderDecoder, "MRUUNet": MRUUNet, "UNet": UNet}
+
 __all__ = [
+    "GENERATORS",
     "HED",
     "LPIPS",
     "VGG19",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ..checks import check_positive
 from ..isn import ISN
 from ..scn import SCN
 from ..stage import Batch, Schedule, Stage
@@ -112,16 +113,23 @@ class JointStage:
         scn, isn: the two networks, trained by the stages before.
         schedule: iterations and Adam.
         flow: "full" lets ISN's loss flow into G1; "detach" stops it at R.
+        calibration_weight: Eq. 4's lambda in this stage; SCN's own if None. With the paper's 10 on both sides, Eq. 4 is
+            some thirty times Eq. 6, and the face has next to no say in the strokes; with less it has.
 
     Raises:
-        ValueError: another flow.
+        ValueError: another flow, or a negative weight.
     """
 
     name = "joint"
 
-    def __init__(self, scn: SCN, isn: ISN, schedule: Schedule, flow: str = "full"):
+    def __init__(
+        self, scn: SCN, isn: ISN, schedule: Schedule, flow: str = "full", calibration_weight: float | None = None
+    ):
         if flow not in FLOWS:
             raise ValueError(f"flow must be one of {list(FLOWS)}; got {flow!r}.")
+        if calibration_weight is not None:
+            check_positive("joint_calibration_weight", calibration_weight, zero=True)
+        self.calibration_weight = calibration_weight
         self.scn, self.isn, self.schedule, self.flow = scn, isn, schedule, flow
         self.generators: dict[str, nn.Module] = {"scn": scn.generator, "isn": isn.generator}
         self.discriminators: dict[str, nn.Module] = {"scn": scn.discriminator, "isn": isn.discriminator}
@@ -136,7 +144,8 @@ class JointStage:
         return {**self.scn.discriminator_losses(batch), **self.isn.discriminator_losses(batch)}
 
     def generator_losses(self, batch: Batch) -> Batch:
-        return {**self.scn.generator_losses(batch), **self.isn.generator_losses(batch)}
+        calibration = self.scn.generator_losses(batch, self.calibration_weight)
+        return {**calibration, **self.isn.generator_losses(batch)}
 
     def scores(self, batch: Batch) -> Batch:
         return {**self.scn.scores(batch), **self.isn.scores(batch)}
@@ -163,9 +172,10 @@ class CaliSketchSystem:
         flow: of the joint stage: "full" or "detach".
         synthesis_input: what stage 2 paints from: "edges", the paper's product of the edge maps, or "refined", the
             sketches as stage 1 calibrates them.
+        joint_calibration_weight: Eq. 4's lambda in the joint stage; the one of SCN if None, as in the paper.
 
     Raises:
-        ValueError: a schedule for a stage that there is not, or an unknown flow or synthesis_input.
+        ValueError: a schedule for a stage that there is not, an unknown flow or synthesis_input, or a negative weight.
     """
 
     name = "cali_sketch"
@@ -177,6 +187,7 @@ class CaliSketchSystem:
         schedules: Mapping[str, Schedule] | None = None,
         flow: str = "full",
         synthesis_input: str = "edges",
+        joint_calibration_weight: float | None = None,
     ):
         if synthesis_input not in SYNTHESIS_INPUTS:
             raise ValueError(f"synthesis_input must be one of {list(SYNTHESIS_INPUTS)}; got {synthesis_input!r}.")
@@ -189,7 +200,7 @@ class CaliSketchSystem:
         self.stages: list[Stage] = [
             CalibrationStage(self.scn, chosen["scn"]),
             SynthesisStage(self.isn, chosen["isn"], self.scn if synthesis_input == "refined" else None),
-            JointStage(self.scn, self.isn, chosen["joint"], flow),
+            JointStage(self.scn, self.isn, chosen["joint"], flow, joint_calibration_weight),
         ]
 
     @property

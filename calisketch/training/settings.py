@@ -121,6 +121,6 @@ def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any], prefix: 
         old, new = before.get(key), now.get(key)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             lines += changed_settings(old, new, f"{prefix}{key}.")
-        elif old != new:
+        elif old != new and not (key not in before and new in (None, False)):  # a setting that was not there yet
             lines.append(f"{prefix}{key}: {old} -> {new}")
     return lines

@@ -9,7 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .. import model_folder
+from ..networks import GENERATORS
 from ..stage import Stage
+from ..weight_files import ModelFolderError
 from .checkpoint import CheckpointError, find_checkpoint, load_checkpoint, random_state, restore_random_state
 from .ema import Ema
 from .settings import changed_settings
@@ -17,6 +20,7 @@ from .step import AdversarialStep
 from .validation import Plateau
 from .watch import Watch
 
+_WARMED_UP = 10_000  # updates of an average that is as good as its weights: it moves as slowly as it ever will
 InitFrom = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
 
 
@@ -161,11 +165,12 @@ class RunState:
         """Takes networks (generator, discriminator, average) from other runs; says which came from where.
 
         Args:
-            source: a run folder or checkpoint, from which every network is taken that was trained there; several of
-                them; or a mapping from a network's name to such a path.
+            source: a run folder or checkpoint, or a model folder, which has no discriminators (they start anew); every
+                network is taken that was trained there; several of them; or a mapping from a network's name to such a
+                path.
 
         Raises:
-            CheckpointError: no checkpoint there, or it holds no trained network that is wanted here.
+            CheckpointError: nothing of that kind there, or it holds no trained network that is wanted here.
         """
         if isinstance(source, Mapping):
             return {name: self._init_one(path, [name])[0] for name, path in source.items()}
@@ -177,8 +182,7 @@ class RunState:
         return taken
 
     def _init_one(self, source: str | Path, names: list[str] | None) -> tuple[Path, list[str]]:
-        path = find_checkpoint(source)
-        state = load_checkpoint(path)
+        path, state = self._weights_of(source)
         for name in names or []:
             if name not in self.generators:
                 raise CheckpointError(f"init_from.{name}: no such network; there are {sorted(self.generators)}.")
@@ -191,6 +195,35 @@ class RunState:
             self._take(name, state, str(path))
             self.trained += [name] if name not in self.trained else []
         return path, chosen
+
+    def _weights_of(self, source: str | Path) -> tuple[Path, Mapping[str, Any]]:
+        """Where the weights lie, and a state to take networks of: a checkpoint's, or one made of a model folder."""
+        folder = Path(source).expanduser()
+        if not (folder / model_folder.CONFIG_FILE).is_file():
+            try:
+                path = find_checkpoint(source)
+            except CheckpointError as error:
+                raise CheckpointError(f"{error} A model folder (with config.json) will do, too.") from error
+            return path, load_checkpoint(path)
+        try:
+            networks, _ = model_folder.load(folder, GENERATORS)
+        except (ModelFolderError, OSError) as error:
+            raise CheckpointError(f"init_from: {error}") from error
+        if list(networks) == ["isn"] and len(self.generators) == 1:  # what paints in a one-stage model, by any name
+            networks = {next(iter(self.generators)): networks["isn"]}
+        for name in networks.keys() & self.generators.keys():
+            there, here = (
+                {"class": type(each).__name__, **getattr(each, "config", {})}
+                for each in (networks[name], self.generators[name])
+            )
+            if differing := changed_settings(there, here):  # shapes may agree all the same
+                raise CheckpointError(
+                    f"init_from: network {name!r} of {folder} is not the one configured here ({', '.join(differing)}). "
+                    "Configure the model's, or take another model."
+                )
+        weights = {name: network.state_dict() for name, network in networks.items()}
+        averages = {name: {"updates": _WARMED_UP, "average": average} for name, average in weights.items()}
+        return folder, {"trained": list(weights), "generators": weights, "discriminators": {}, "ema": averages}
 
     def _take(self, name: str, state: Mapping[str, Any], source: str) -> None:
         try:

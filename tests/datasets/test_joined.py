@@ -1,4 +1,4 @@
-"""Several prepared folders as one data set."""
+"""Several prepared folders as one data set, and each photo a second time, mirrored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from calisketch.datasets import JoinedPhotos, PreparedPhotos, prepare_photos, prepared_photos
+from calisketch.datasets import JoinedPhotos, MirroredPhotos, PreparedPhotos, prepare_photos, prepared_photos
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,21 @@ def test_items_follow_one_another_and_are_counted_through(folders: tuple[Path, P
 
 def test_one_folder_stays_itself(folders: tuple[Path, Path, Path]) -> None:
     assert isinstance(prepared_photos(folders[0]), PreparedPhotos)
+
+
+def test_mirrored_photos_follow_with_their_lines_and_indices_of_their_own(folders: tuple[Path, Path, Path]) -> None:
+    plain = prepared_photos(list(folders[:2]))
+    both = MirroredPhotos(plain)
+    count = len(plain)
+    assert len(both) == 2 * count
+    assert [int(both[place]["index"]) for place in range(2 * count)] == list(range(2 * count))
+    for name in ("photo", "detail"):
+        assert torch.equal(both[1][name], plain[1][name])
+        assert torch.equal(both[count + 1][name], plain[1][name].flip(-1))
+        assert not torch.equal(both[count + 1][name], plain[1][name])
+    assert torch.equal(both[-1]["photo"], plain[-1]["photo"].flip(-1))
+    with pytest.raises(IndexError):
+        both[2 * count]
 
 
 def test_folders_of_two_sizes_are_refused(folders: tuple[Path, Path, Path]) -> None:

@@ -91,6 +91,24 @@ def test_joint_minimises_both_networks_losses(batch: dict[str, torch.Tensor]) ->
     assert set(joint.scores(made)) == {"scn/real", "scn/fake", "isn/real", "isn/fake"}
 
 
+def test_the_joint_stage_may_weigh_calibration_differently(batch: dict[str, torch.Tensor]) -> None:
+    system = small_system()
+    plain, lighter = (CaliSketchSystem(system.scn, system.isn, joint_calibration_weight=w) for w in (None, 1.0))
+    for critic in (system.scn.discriminator, system.isn.discriminator):
+        critic.eval()  # no power iteration between the three
+    made = plain.stages[2].generate(batch)
+    with torch.no_grad():
+        heavy, light = (dict(each.stages[2].generator_losses(made)) for each in (plain, lighter))
+        alone = lighter.stages[0].generator_losses(made)
+    for name in ("scn/contour", "scn/detail"):
+        torch.testing.assert_close(heavy[name], 10 * light[name])
+        torch.testing.assert_close(alone[name], heavy[name])  # stage 1 keeps SCN's own
+    torch.testing.assert_close(heavy["isn/l1"], light["isn/l1"])
+    torch.testing.assert_close(heavy["scn/adversarial"], light["scn/adversarial"])
+    with pytest.raises(ValueError, match="joint_calibration_weight"):
+        CaliSketchSystem(system.scn, system.isn, joint_calibration_weight=-1.0)
+
+
 def test_previews_come_in_the_order_of_the_grid(batch: dict[str, torch.Tensor]) -> None:
     columns = ["sketch", "refined", "contour", "detail", "photo", "face"]
     for stage in small_system().stages:

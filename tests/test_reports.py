@@ -1,0 +1,105 @@
+"""The committed reports are of the shipped models, the documents say what they say, and they can be had again."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from calisketch import CaliSketch, pipeline
+from calisketch.datasets.align import resize
+from calisketch.evaluation import FrozenSketches, benchmark_sketches
+from calisketch.evaluation.evaluating import described
+from calisketch.evaluation.frozen import draw_frozen
+from calisketch.evaluation.measures import Measures
+from calisketch.sketching import SketchMixture
+
+ROOT = Path(__file__).resolve().parents[1]
+REPORTS = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "docs" / "reports").glob("*.json"))}
+EVALUATIONS = {name: report for name, report in REPORTS.items() if report.get("format") == "calisketch-evaluation"}
+SHIPPED = {path.parent.name: path.parent for path in ROOT.glob("calisketch/models/*/config.json")}
+SHIPPED |= {path.parent.name: path.parent for path in ROOT.glob("models/*/config.json")}
+METRICS = ("psnr", "ssim", "lpips", "identity", "fid", "kid")
+
+
+def rows_of(report: dict[str, Any], key: str) -> dict[str, dict[str, Any]]:
+    (table,) = [table for table in report["tables"] if table["key"] == key]
+    return {row["name"]: row for row in table["rows"]}
+
+
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_a_report_is_of_the_model_that_is_shipped(name: str) -> None:
+    for model, told in EVALUATIONS[name]["protocol"]["models"].items():
+        if model in SHIPPED:
+            assert told == described(CaliSketch.from_pretrained(SHIPPED[model])), "measure it again"
+
+
+def test_each_shipped_model_has_a_report_on_test_photos() -> None:
+    assert SHIPPED
+    for model in SHIPPED:
+        reports = [EVALUATIONS[name] for name in EVALUATIONS if model in EVALUATIONS[name]["protocol"]["models"]]
+        assert any(report["protocol"]["split"] == "test" and report["protocol"]["N"] >= 100 for report in reports)
+
+
+def figure_tables() -> list[tuple[str, str, list[str]]]:
+    """Rows of the documents' tables of figures: the file, the report named last above the table, the cells."""
+    found = []
+    for path in (ROOT / "README.md", ROOT / "MODEL_CARD.md", ROOT / "docs" / "ablation.md"):
+        report, inside = None, False
+        for line in path.read_text(encoding="utf-8").splitlines():
+            cells = [cell.strip(" *`") for cell in line.strip("|").split("|")]
+            if named := re.search(r"docs/reports/([\w.-]+)\.json", line):
+                report = named[1]
+            if not line.startswith("|"):
+                inside = False
+            elif cells[1:7] == ["PSNR", "SSIM", "LPIPS", "identity", "FID", "KID"]:
+                inside = True
+            elif inside and not set(line) <= set("|- :"):
+                assert report, (path.name, line)
+                found.append((path.name, report, cells))
+    return found
+
+
+def test_the_documents_give_the_figures_of_the_reports() -> None:
+    """Every row of a table of figures, but the paper's own, stands in the report with these figures and intervals."""
+    rows = [each for each in figure_tables() if not each[2][0].startswith("the paper")]
+    assert len(rows) >= 15
+    for file, name, cells in rows:
+        figures = rows_of(EVALUATIONS[name], "faces")[cells[0]]["figures"]
+        for metric, cell in zip(METRICS, cells[1:7], strict=True):
+            where = (file, name, cells[0], metric)
+            if not cell:
+                assert metric not in figures, where
+                continue
+            values = [figures[metric][part] for part in ("value", "low", "high")]
+            written = re.findall(r"-?\d*\.\d+|-?\d+", cell)
+            assert len(written) in (1, 3), where
+            for text, value in zip(written, values, strict=False):
+                digits = len(text.partition(".")[2])
+                assert abs(float(text) - value) <= 0.5000001 * 10**-digits, (*where, text, value)
+
+
+def test_the_first_test_photos_have_the_figures_of_the_report(cuhk_root: Path, shared_weights: Path) -> None:
+    """The report again, as far as a test has time for: eight sketches, every figure of each face."""
+    model = CaliSketch.from_pretrained(pipeline.DEFAULT_MODEL, precision="fp32")
+    report = EVALUATIONS[f"{pipeline.DEFAULT_MODEL}-synthetic"]
+    manifest = FrozenSketches.read(benchmark_sketches())
+    names = list(manifest.sketches)[:8]
+    assert report["names"][:8] == names
+    pixels = [np.asarray(Image.open(cuhk_root / "photos" / f"{name}.jpg").convert("RGB")) for name in names]
+    photo = torch.stack([torch.from_numpy(resize(each[25:225], 128).copy()).permute(2, 0, 1) / 255 for each in pixels])
+    few = FrozenSketches(2026, 0, {name: manifest.sketches[name] for name in names}, sizes=(128,))
+    sketch = draw_frozen(SketchMixture(), photo, 2026)
+    few.check(photo, sketch, SketchMixture())
+    face, _ = model.synthesize(sketch, 1.0, True, align=False, page=False, polarity="light_on_dark")
+    measured = Measures(photo, ["psnr", "ssim", "lpips", "identity"], required=True).of("again", face)
+    kept = rows_of(report, "faces")[pipeline.DEFAULT_MODEL]["per_image"]
+    for metric, tolerance in (("psnr", 0.01), ("ssim", 5e-4), ("lpips", 5e-4), ("identity", 2e-3)):
+        got = torch.tensor(measured.per_image[metric])
+        assert (got - torch.tensor(kept[metric][:8])).abs().max() <= tolerance, metric
