@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from calisketch import CaliSketch, pipeline
+from calisketch import CaliSketch, hub, pipeline
 from calisketch.datasets.align import resize
 from calisketch.evaluation import FrozenSketches, benchmark_sketches
 from calisketch.evaluation.evaluating import described
@@ -45,6 +45,12 @@ def test_each_shipped_model_has_a_report_on_test_photos() -> None:
     for model in SHIPPED:
         reports = [EVALUATIONS[name] for name in EVALUATIONS if model in EVALUATIONS[name]["protocol"]["models"]]
         assert any(report["protocol"]["split"] == "test" and report["protocol"]["N"] >= 100 for report in reports)
+
+
+def test_the_card_has_the_hash_of_each_shipped_model() -> None:
+    card = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for model, folder in SHIPPED.items():
+        assert hub.published_hash(folder) in card, model
 
 
 def figure_tables() -> list[tuple[str, str, list[str]]]:
