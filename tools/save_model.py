@@ -44,7 +44,8 @@ def info_of(state: dict[str, Any], checkpoint: str) -> dict[str, Any]:
         "system": SYSTEMS.get(config["system"]["_target_"].rpartition(".")[2]),
         "trained": f"{checkpoint}, step {state['step']} of {state['stage']}",
         "steps": {**state["lengths"], state["stage"]: state["step"]},
-        "photos": (state["data"].get("train") or 0) // (2 if config["data"].get("mirrored") else 1),
+        "photos": state["data"]["train"] // (2 if config["data"].get("mirrored") else 1),
+        "mirrored": bool(config["data"].get("mirrored")),
         "styles": styles_of(config["data"]["draw"]),
         "precision": config["precision"],
     }

@@ -113,8 +113,8 @@ class JointStage:
         scn, isn: the two networks, trained by the stages before.
         schedule: iterations and Adam.
         flow: "full" lets ISN's loss flow into G1; "detach" stops it at R.
-        calibration_weight: Eq. 4's lambda in this stage; SCN's own if None. With the paper's 10 on both sides, Eq. 4 is
-            some thirty times Eq. 6, and the face has next to no say in the strokes; with less it has.
+        calibration_weight: Eq. 4's lambda in this stage; SCN's own if None. With the paper's 10, Eq. 4 was measured
+            at some thirty times Eq. 6, so that the face has little say in the strokes; with less it has more.
 
     Raises:
         ValueError: another flow, or a negative weight.
