@@ -15,4 +15,4 @@ declare_missing_operators()  # before anything imports torchvision
 from .pipeline import CaliSketch, calibrate, synthesize  # noqa: E402
 
 __all__ = ["CaliSketch", "__version__", "calibrate", "synthesize"]
-__version__ = "0.4.0"
+__version__ = "0.5.0"

@@ -5,21 +5,35 @@ from __future__ import annotations
 import argparse
 import io
 import logging
-import os
 import signal
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from . import CaliSketch, __version__, computing, hub, images, pipeline
+from . import (
+    CaliSketch,
+    __version__,
+    computing,
+    hub,
+    images,
+    pi_rec_command,
+    pipeline,
+    sketcher_command,
+    x_gans_command,
+)
+from .any_model import load_model
+from .colours import Unpainted, need_colours
+from .command_files import answer_all
 
 _PAGE = {"auto": "auto", "yes": True, "no": False}
-_MARK = ("Software", f"calisketch {__version__}")  # in the pictures that are written here
+RELATIVES = {
+    **dict.fromkeys(("reconstruct", "paint", "interpolate"), pi_rec_command),
+    **dict.fromkeys(("restore", "compress", "decompress"), x_gans_command),
+    "draw": sketcher_command,
+}
 _SUFFIX = {"calibrate": "-calibrated", "synthesize": "-face"}
 
 
@@ -31,13 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if own_process and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once; while it trains, it saves first
         return _by_hydra("train", arguments[1:])
-    if arguments[:1] == ["evaluate"]:
-        return _by_hydra("evaluate", arguments[1:])
+    if arguments[:1] in (["evaluate"], ["compare"]):
+        return _by_hydra(arguments[0], arguments[1:])
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help()
         return 2
+    if options.command in RELATIVES:
+        return RELATIVES[options.command].run(options)
     if options.command == "export":
         return _export(options.model, options.folder)
     return _publish(options.folder) if options.command == "publish" else _process(options)
@@ -87,6 +103,22 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--refined", action="store_true", help="also write the sketch each face is painted from"
             )
+            command.add_argument(
+                "--colours",
+                type=Path,
+                metavar="FILE",
+                help="for a model that takes them: a picture of colour strokes that lies on every sketch, or a folder "
+                "of such pictures, of the sketches' names",
+            )
+            command.add_argument(
+                "--unpainted",
+                choices=get_args(Unpainted),
+                default="auto",
+                help="what of --colours is no colour: transparent parts, or white paper too (%(default)s: the former "
+                "where there are any)",
+            )
+    for module in dict.fromkeys(RELATIVES.values()):
+        module.add_commands(commands)
     publish = commands.add_parser("publish", help="check a model folder, and print the line that loads it from the web")
     publish.add_argument("folder", metavar="FOLDER", help="as save_pretrained or a training run wrote it")
     export = commands.add_parser("export", help="write a model as ONNX files (extra export)")
@@ -94,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("folder", type=Path, metavar="OUT", help="folder for scn.onnx, isn.onnx and cali_sketch.onnx")
     commands.add_parser("train", help="train a model; arguments as for tools/train.py, e.g. experiment=smoke")
     commands.add_parser("evaluate", help="measure models; arguments as for tools/evaluate.py, e.g. data.root=FOLDER")
+    commands.add_parser("compare", help="put a paper's claims to the test; arguments as for tools/compare.py")
     return parser
 
 
@@ -108,6 +141,8 @@ def _by_hydra(command: str, arguments: list[str]) -> int:
     try:
         if command == "evaluate":
             from .evaluate_command import main as run
+        elif command == "compare":
+            from .compare_command import main as run
         else:
             from .train_command import main as run
     except ModuleNotFoundError as error:
@@ -124,7 +159,8 @@ def _by_hydra(command: str, arguments: list[str]) -> int:
 
 def _publish(folder: str) -> int:
     try:
-        print(f"{CaliSketch.from_pretrained(Path(folder))!r} is whole.\n{hub.how_to_publish(folder)}")
+        model = load_model(Path(folder))
+        print(f"{model!r} is whole.\n{hub.how_to_publish(folder, type(model).__name__)}")
     except (OSError, ValueError, RuntimeError) as error:
         print(f"calisketch: {error}", file=sys.stderr)
         return 2
@@ -157,110 +193,45 @@ def _process(options: argparse.Namespace) -> int:
     except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
         print(f"calisketch: {error}", file=sys.stderr)
         return 2
+    colours: Path | None = getattr(options, "colours", None)
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        print(f"calisketch: --out {options.out} cannot be made a folder: {error}. Give another one.", file=sys.stderr)
+        if colours is not None:
+            need_colours(model.isn_generator)
+            colours.stat()
+    except (OSError, ValueError) as error:
+        print(f"calisketch: --colours {colours}: {error}", file=sys.stderr)
         return 2
-    failed: list[str] = []
-    taken: set[Path] = set()
-    done = 0
-    jobs = list(_jobs(options.inputs, options.out, failed))
-    inputs = {_real(path) for path, _ in jobs}
     settings = {
         "strength": options.strength,
         "polarity": options.polarity,
         "align": False if options.no_align else "auto",
         "page": _PAGE[options.page],
     }
-    for path, below in jobs:
-        try:
-            target = _free_name(options.out / below, path.stem, _SUFFIX[options.command], inputs, taken)
-            if options.command == "calibrate":
-                results = {target: model.calibrate(path, **settings)}
-            elif options.refined:
-                face, refined = model.synthesize(path, return_refined=True, **settings)
-                beside = _free_name(target.parent, f"{target.stem}-refined", "-of", inputs, taken)
-                results = {target: face, beside: refined}
-            else:
-                results = {target: model.synthesize(path, **settings)}
-            for name, image in results.items():
-                _write(image, name)
-                print(f"{images.shown(path)} -> {images.shown(name)}")
-            done += 1
-        except (OSError, ValueError, RuntimeError, MemoryError) as error:
-            named = images.shown(path)
-            failed.append(f"{named}: {error}" if named not in str(error) else str(error))
-    print(f"{done} of {done + len(failed)} done" + (f", {len(failed)} failed:" if failed else "."), flush=True)
-    for line in failed:
-        print(f"  {line}", file=sys.stderr)
-    return 1 if failed else 0
+
+    def answer(path: Path) -> dict[str, Image.Image]:
+        if options.command == "calibrate":
+            return {"": model.calibrate(path, **settings)}
+        given = {"colours": _colours_of(path, colours, options.inputs), "unpainted": options.unpainted}
+        if options.refined:
+            face, refined = model.synthesize(path, return_refined=True, **given, **settings)
+            return {"": face, "-refined": refined}
+        return {"": model.synthesize(path, **given, **settings)}
+
+    return answer_all(options.inputs, options.out, _SUFFIX[options.command], answer)
 
 
-def _jobs(inputs: Sequence[Path], out: Path, failed: list[str]) -> Iterator[tuple[Path, Path]]:
-    """Each file to read, once however often it is named, and the folder below --out that its result goes to."""
-    seen: set[Path] = set()
-    place = _real(out)
-    for given in inputs:
-        if not os.path.isdir(given):  # unlike Path.is_dir, no error for a name that is too long
-            if _real(given) not in seen:
-                seen.add(_real(given))
-                yield given, Path()
-            continue
-        # Results of an earlier run are no inputs: those in a folder of their own, and those among the inputs by a mark.
-        inside = _real(given) in place.parents
-        found = [path for path in images.files_in(given) if not (inside and place in _real(path).parents)]
-        if _real(given) == place:
-            found = [path for path in found if not _is_marked(path)]
-        if not found:
-            failed.append(
-                f"{images.shown(given)}: no image files in this folder; looked for {', '.join(images.FILE_ENDINGS)}."
-            )
-        for path in found:
-            if _real(path) not in seen:
-                seen.add(_real(path))
-                yield path, path.parent.relative_to(given)
-
-
-def _real(path: Path) -> Path:
-    """Where a path leads; unlike Path.resolve, links that lead in a circle do not end the run."""
-    return Path(os.path.realpath(path))
-
-
-def _is_marked(path: Path) -> bool:
-    """Whether a picture was written by this command."""
-    if not os.access(path, os.R_OK):
-        return False  # which is said when it is read
-    with open(path, "rb") as stream:
-        return b"tEXt" + _MARK[0].encode() + b"\0" + b"calisketch " in stream.read(256)
-
-
-def _free_name(folder: Path, stem: str, suffix: str, inputs: set[Path], taken: set[Path]) -> Path:
-    """STEM.png; STEM-face.png and so on where that is an input; numbered where it is the result of another one."""
-    if _real(folder / f"{stem}.png") in inputs:
-        stem += suffix
-    for number in range(1, len(inputs) + len(taken) + 2):
-        target = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
-        if _real(target) not in inputs | taken:
-            taken.add(_real(target))
-            return target
-    raise AssertionError("more names were tried than can be taken")
-
-
-def _write(image: Image.Image, target: Path) -> None:
-    """Write aside and rename, so that no half-written picture is ever seen."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(dir=target.parent, prefix=".calisketch-", suffix=".png")
-    mark = PngInfo()
-    mark.add_text(*_MARK)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            image.save(stream, format="PNG", pnginfo=mark)
-        os.chmod(aside, 0o644)  # mkstemp's files are private
-        os.replace(aside, target)
-    finally:
-        if os.path.exists(aside):
-            os.unlink(aside)
+def _colours_of(sketch: Path, colours: Path | None, inputs: Sequence[Path]) -> Path | None:
+    """The file of a sketch's colours: the one that was named, or of a folder the one of the sketch's name and place."""
+    if colours is None or not colours.is_dir():
+        return colours
+    below = next((sketch.relative_to(given).parent for given in inputs if given in sketch.parents), Path())
+    for ending in (sketch.suffix, *images.FILE_ENDINGS):
+        if (found := colours / below / f"{sketch.stem}{ending}").is_file():
+            return found
+    raise FileNotFoundError(
+        f"{images.shown(sketch)} has no colours: there is no picture {images.shown(below / sketch.stem)} in "
+        f"{images.shown(colours)}. Add one; a fully transparent one gives none."
+    )
 
 
 if __name__ == "__main__":

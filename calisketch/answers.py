@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .images import Polarity, Sketch
+from .pictures import Picture
 
 
 def drawing_in_kind(sketch: Sketch, ink: NDArray[np.float32], polarity: Polarity) -> Any:
@@ -43,12 +44,12 @@ def drawing_in_kind(sketch: Sketch, ink: NDArray[np.float32], polarity: Polarity
     return _in_kind(sketch, np.stack(layers, axis=-1))
 
 
-def face_in_kind(sketch: Sketch, face: NDArray[np.float32]) -> Any:
-    """An RGB face (H, W, 3) in [0, 1] as PIL "RGB", an (H, W, 3) array or a (3, H, W) tensor, as the sketch was."""
+def face_in_kind(sketch: Sketch | Picture, face: NDArray[np.float32]) -> Any:
+    """An RGB picture (H, W, 3) in [0, 1] as PIL "RGB", an (H, W, 3) array or a (3, H, W) tensor: as what was given."""
     return Image.fromarray(_to_uint8(face)) if sketch.holder == "pil" else _in_kind(sketch, face)
 
 
-def _in_kind(sketch: Sketch, values: NDArray[np.float32]) -> Any:
+def _in_kind(sketch: Sketch | Picture, values: NDArray[np.float32]) -> Any:
     """An array or tensor of the sketch's dtype; channels, if any, come last in `values`."""
     if sketch.holder == "array":
         if np.issubdtype(sketch.dtype, np.floating):

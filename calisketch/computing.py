@@ -36,10 +36,11 @@ _LOG = logging.getLogger("calisketch")
 
 
 class Framed(nn.Module):
-    """A network on (B, 1, side, side) ink: padded with paper to a side it takes, cut back, in [0, 1], float32.
+    """A network on (B, I, side, side) ink: padded with paper to a side it takes, cut back, in [0, 1], float32.
 
     Args:
-        network: (B, 1, H, W) -> (B, C, H, W); `divisor` and `minimum_side` say which sides it takes.
+        network: (B, I, H, W) -> (B, C, H, W); `divisor` and `minimum_side` say which sides it takes. Where it is given
+            more than ink (I = 1), 0 must mean nothing there, too.
         side: of the images.
         dtype: the network's.
     """
@@ -51,7 +52,7 @@ class Framed(nn.Module):
         self.missing = -(-max(side, least) // divisor) * divisor - side
 
     def forward(self, ink: Tensor) -> Tensor:
-        """(B, 1, side, side) -> (B, C, side, side)."""
+        """(B, I, side, side) -> (B, C, side, side)."""
         before, side = self.missing // 2, self.side
         padded = functional.pad(ink, [before, self.missing - before] * 2) if self.missing else ink
         answer = self.network(padded.to(self.dtype)).float()
@@ -107,9 +108,10 @@ class Computing:
 
     @torch.inference_mode()
     def run(self, network: nn.Module, ink: Tensor, device: str | torch.device | None = None) -> Tensor:
-        """(B, 1, side, side) ink -> (B, C, side, side) in [0, 1], float32, on the device.
+        """(B, I, side, side) ink -> (B, C, side, side) in [0, 1], float32, on the device.
 
         Args:
+            ink: with as many channels as the network takes; the same in every call.
             device: where to compute; None: where the network is. Elsewhere what it needs is made for this call alone.
 
         Raises:
@@ -119,7 +121,7 @@ class Computing:
         network = on_device(network, here)
         weights, (made_of, run) = _state_of(network), self._made.get(network, (None, None))
         if run is None or made_of != weights:
-            run = self._make(network, here)
+            run = self._make(network, here, ink.shape[1])
             self._made[network] = weights, run
         ink = ink.to(here)
         if self.engine != "eager" and here.type == "cpu":
@@ -128,14 +130,14 @@ class Computing:
 
     @torch.inference_mode(False)  # whose tensors the exporter and the compiler do not take
     @torch.no_grad()
-    def _make(self, network: nn.Module, device: torch.device) -> Run:
+    def _make(self, network: nn.Module, device: torch.device, channels: int) -> Run:
         self.check(device)
         precision = self.precision(network, device)
         _LOG.info("%s runs in %s (%s) on %s", type(network).__name__, precision, self.engine, device)
         if self.engine == "openvino":
             from .onnx_graph import openvino_run
 
-            return openvino_run(Framed(for_inference(network), self.side), self.side, precision)
+            return openvino_run(Framed(for_inference(network), self.side), self.side, precision, channels)
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         form = Framed(for_inference(network, dtype), self.side, dtype)
         if self.engine == "eager":

@@ -1,7 +1,8 @@
 """A model as ONNX files: SCN, ISN, and the two joined, compared with the model in ONNX Runtime before they are kept.
 
 Each takes ink of the model's side, as `CaliSketch` makes it of a sketch: (B, 1, side, side), float32 in [0, 1], ink = 1
-on paper = 0, of any batch size. What a reader of a file needs to know is in its metadata. To run a model by OpenVINO
+on paper = 0, of any batch size; a model that takes colours takes them as one more input, (B, 4, side, side), all zeros
+for none (`calisketch.colours`). What a reader of a file needs to know is in its metadata. To run a model by OpenVINO
 with pictures in and out, `CaliSketch.from_pretrained(..., engine="openvino")` needs no export.
 """
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from . import __version__, model_folder, pipeline
+from .colours import CHANNELS
 from .computing import Framed, on_device
 from .networks.inference_form import for_inference
 from .onnx_graph import OPSET, need_extra, onnxruntime_run, to_onnx
@@ -29,6 +31,7 @@ TOLERANCE = 2e-4
 
 _PARITY_BATCHES = (1, 3)
 _STRENGTH = "strength"  # the joined graph's second input
+_COLOURS = "colours"  # the last one of a graph that paints, where the model takes them
 
 
 class ParityError(RuntimeError):
@@ -38,14 +41,27 @@ class ParityError(RuntimeError):
 class Joined(nn.Module):
     """S -> R -> P: (B, 1, side, side) ink and (1,) strength -> face (B, 3, side, side), drawing R_t that it is of."""
 
-    def __init__(self, scn: Framed, isn: Framed):
+    def __init__(self, scn: nn.Module, isn: nn.Module):
         super().__init__()
         self.scn, self.isn = scn, isn
 
-    def forward(self, sketch: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
-        """R_t = (1 - t) S + t R; the face is painted from it."""
+    def forward(self, sketch: Tensor, strength: Tensor, colours: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """R_t = (1 - t) S + t R; the face is painted from it, and from colours where the model takes them."""
         refined = sketch + strength * (self.scn(sketch) - sketch)
-        return self.isn(refined), refined
+        return self.isn(refined) if colours is None else self.isn(refined, colours), refined
+
+
+class Coloured(nn.Module):
+    """R, colours -> P: a network that takes both as one, as a graph of two inputs."""
+
+    def __init__(self, isn: nn.Module):
+        super().__init__()
+        self.isn = isn
+
+    def forward(self, refined: Tensor, colours: Tensor) -> Tensor:
+        """(B, 1, side, side) and (B, 4, side, side) -> (B, 3, side, side)."""
+        answer: Tensor = self.isn(torch.cat([refined, colours], dim=1))
+        return answer
 
 
 def export_folder(model: str | os.PathLike[str], folder: str | os.PathLike[str]) -> dict[str, Path]:
@@ -85,18 +101,21 @@ def export(
     need_extra(("onnx", "onnxscript", "onnxruntime"))
     side = model.size
     ink = torch.zeros(2, 1, side, side)
-    framed = {"isn": _framed(model.isn_generator, side)}  # as they are, and as they are exported
-    graphs: dict[str, tuple[nn.Module, nn.Module, dict[str, Tensor], list[str]]] = {}
-    if model.scn_generator is not None:
-        framed["scn"] = _framed(model.scn_generator, side)
-        graphs["scn"] = (*framed["scn"], {"sketch": ink}, ["refined"])
-    graphs["isn"] = (*framed["isn"], {"refined": ink}, ["face"])
-    if "scn" in framed:
-        joined = [Joined(scn, isn) for scn, isn in zip(framed["scn"], framed["isn"], strict=True)]
-        graphs["cali_sketch"] = (joined[0], joined[1], {"sketch": ink, _STRENGTH: torch.ones(1)}, ["face", "refined"])
+    isn = _framed(model.isn_generator, side)  # each as it is, and as it is exported
+    colours: dict[str, Tensor] = {}
+    if model.takes_colours:
+        isn, colours = (Coloured(isn[0]), Coloured(isn[1])), {_COLOURS: torch.zeros(2, CHANNELS, side, side)}
+    graphs: dict[str, tuple[tuple[nn.Module, nn.Module], dict[str, Tensor], list[str]]] = {}
+    scn = None if model.scn_generator is None else _framed(model.scn_generator, side)
+    if scn is not None:
+        graphs["scn"] = scn, {"sketch": ink}, ["refined"]
+    graphs["isn"] = isn, {"refined": ink, **colours}, ["face"]
+    if scn is not None:
+        joined = Joined(scn[0], isn[0]), Joined(scn[1], isn[1])
+        graphs["cali_sketch"] = joined, {"sketch": ink, _STRENGTH: torch.ones(1), **colours}, ["face", "refined"]
     Path(folder).mkdir(parents=True, exist_ok=True)
     written = {}
-    for name, (plain, quick, examples, outputs) in graphs.items():
+    for name, ((plain, quick), examples, outputs) in graphs.items():
         graph = to_onnx(quick, examples, outputs, [each for each in examples if each != _STRENGTH])
         _describe(graph, name, side, sha256 or {})
         data = graph.SerializeToString()
@@ -113,7 +132,7 @@ def check_parity(
     Args:
         module: what it must compute, in PyTorch.
         run: named arrays -> outputs, as `onnx_graph.onnxruntime_run` gives it.
-        inputs: names of the inputs; the first is ink, "strength" may follow.
+        inputs: names of the inputs; the first is ink, "strength" and "colours" may follow.
         side: of the images.
         name: for the message.
 
@@ -126,6 +145,9 @@ def check_parity(
         values = [(drawn > 0.9).float() * drawn]
         if _STRENGTH in inputs:
             values.append(torch.tensor([1.0 if batch == 1 else 0.5]))
+        if _COLOURS in inputs:
+            given = (torch.rand(batch, 1, side, side, generator=generator) > 0.3).float()
+            values.append(torch.cat([torch.rand(batch, 3, side, side, generator=generator) * given, given], dim=1))
         with torch.inference_mode():
             answer = module(*values)
         expected = answer if isinstance(answer, tuple) else (answer,)
@@ -138,7 +160,7 @@ def check_parity(
             )
 
 
-def _framed(network: nn.Module, side: int) -> tuple[Framed, Framed]:
+def _framed(network: nn.Module, side: int) -> tuple[nn.Module, nn.Module]:
     """The network as it is, and in the form that is exported."""
     network = on_device(network, torch.device("cpu"))
     return Framed(network, side), Framed(for_inference(network), side)
@@ -156,6 +178,8 @@ def _describe(graph: Any, name: str, side: int, sha256: Mapping[str, str]) -> No
         "opset": str(OPSET),
         "weights_sha256": json.dumps(dict(sha256), sort_keys=True),
     }
+    if any(each.name == _COLOURS for each in graph.graph.input):
+        notes[_COLOURS] = "RGB where a colour is given and 0 elsewhere, then 1 where one is given; all 0: none"
     for key, value in notes.items():
         entry = graph.metadata_props.add()
         entry.key, entry.value = key, value

@@ -21,11 +21,13 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
 from . import alignment, decoding, images
+from .colours import takes_colours
 from .datasets.align import align_photo, centre_square, resize
+from .datasets.conditions import PhotosWith
 from .isn import ISN
 from .networks import HED
 from .scn import SCN
-from .sketching import edges
+from .sketching import ColorStrokes, edges
 from .sketching.styles import SketchMixture
 from .stage import Schedule
 from .systems.cali_sketch import CaliSketchSystem
@@ -34,6 +36,7 @@ EdgeMap = Callable[[Tensor], Tensor]
 MakeSystem = Callable[[nn.Module, nn.Module, Mapping[str, Schedule] | None], CaliSketchSystem]
 
 _VALIDATION_EVERY = 7
+_COLOURINGS = 64  # that colours are made of each photo in, for a model that takes them
 
 
 class PhotosInMemory(Dataset[dict[str, Tensor]]):
@@ -122,6 +125,9 @@ def fit_generators(
         kept = set(range(_VALIDATION_EVERY - 1, len(dataset), _VALIDATION_EVERY))
         train = Subset(dataset, [index for index in range(len(dataset)) if index not in kept])
         validation = Subset(dataset, sorted(kept))
+    if takes_colours(generators["isn"]):
+        train = PhotosWith(train, {"colours": ColorStrokes()}, variants=_COLOURINGS)
+        validation = None if validation is None else PhotosWith(validation, {"colours": ColorStrokes()})
     copies = {name: copy.deepcopy(network).requires_grad_(True).train() for name, network in generators.items()}
     made = (system or _paper_system)(copies["scn"], copies["isn"], schedules)
     with tempfile.TemporaryDirectory(prefix="calisketch-fit-") as aside:
@@ -145,7 +151,8 @@ def fit_generators(
 def _paper_system(
     scn_generator: nn.Module, isn_generator: nn.Module, schedules: Mapping[str, Schedule] | None
 ) -> CaliSketchSystem:
-    return CaliSketchSystem(SCN(scn_generator), ISN(isn_generator), schedules)
+    kept = not takes_colours(isn_generator)  # else photos come under many numbers
+    return CaliSketchSystem(SCN(scn_generator), ISN(isn_generator, keep_features=kept), schedules)
 
 
 def _listed(photos: Any) -> list[tuple[str, Any]]:

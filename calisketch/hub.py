@@ -102,16 +102,24 @@ def published_hash(folder: str | os.PathLike[str]) -> str:
     return sha256_of(folder / CONFIG_FILE)
 
 
-def how_to_publish(folder: str | os.PathLike[str]) -> str:
-    """What to do so that others can load a model folder from the web, with its hash; errors as for `published_hash`."""
+def how_to_publish(folder: str | os.PathLike[str], loader: str = "CaliSketch") -> str:
+    """What to do so that others can load a model folder from the web, with its hash; errors as for `published_hash`.
+
+    loader: the name of the class that loads it.
+    """
     digest = published_hash(folder)
     names = [CONFIG_FILE, *(file.name for file in _listed(Path(folder)))]
     sizes = "\n".join(f"  {(Path(folder) / name).stat().st_size:>13,} bytes  {name}" for name in names)
-    return (
+    said = (
         f"To publish it, put these files of {folder} below one https address:\n{sizes}\n"
         "and tell others, with that address in the place of https://HOST/FOLDER:\n"
-        f'  CaliSketch.from_pretrained("https://HOST/FOLDER", sha256="{digest}")\n'
-        f"  python -m calisketch synthesize sketch.png --out faces --model 'https://HOST/FOLDER#sha256={digest}'"
+        f'  {loader}.from_pretrained("https://HOST/FOLDER", sha256="{digest}")'
+    )
+    if loader != "CaliSketch":
+        return said
+    return (
+        f"{said}\n  python -m calisketch synthesize sketch.png --out faces "
+        f"--model 'https://HOST/FOLDER#sha256={digest}'"
     )
 
 

@@ -118,7 +118,7 @@ def read(given: Any, name: str = "sketch", polarity: Polarity = "auto") -> Sketc
         path = Path(given)
         return _read_pil(open_image(path, LARGEST_SKETCH), shown(path), polarity)
     if isinstance(given, Image.Image):
-        return _read_pil(_decoded(given, name), name, polarity)
+        return _read_pil(decoded(given, name), name, polarity)
     if isinstance(given, Tensor):
         return _read_tensor(given, name, polarity)
     if isinstance(given, np.ndarray):
@@ -158,9 +158,9 @@ def shown(path: os.PathLike[str] | str) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
-def _decoded(image: Image.Image, name: str) -> Image.Image:
+def decoded(image: Image.Image, name: str) -> Image.Image:
     """A PIL image upright; one that is opened and not decoded yet is read anew from its file, and as strictly."""
-    _check_size(image.height, image.width, name)
+    check_size(image.height, image.width, name)
     stream = getattr(image, "fp", None)
     at_rest = isinstance(image, ImageFile.ImageFile) and image.tile and getattr(image, "tell", lambda: 0)() == 0
     try:
@@ -184,7 +184,7 @@ def _decoded(image: Image.Image, name: str) -> Image.Image:
 
 
 def _read_pil(image: Image.Image, name: str, polarity: Polarity) -> Sketch:
-    _check_size(image.height, image.width, name)
+    check_size(image.height, image.width, name)
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image)
         if image.mode != "F":
@@ -196,23 +196,22 @@ def _read_pil(image: Image.Image, name: str, polarity: Polarity) -> Sketch:
                     "Scale it to 8 or 16 bits."
                 )
             values = values.astype(np.float32) / np.float32(full)
-        return Sketch(_checked_range(values, name), name, "pil")
+        return Sketch(checked_range(values, name), name, "pil")
     if image.has_transparency_data:
-        rgba = np.asarray(_converted(image, "RGBA", name), dtype=np.float32) / np.float32(255.0)
+        rgba = np.asarray(converted(image, "RGBA", name), dtype=np.float32) / np.float32(255.0)
         return _over_ground(rgba[..., :3] @ _LUMA, rgba[..., 3], polarity, name=name, holder="pil")
-    luma = np.asarray(_converted(image, "L", name), dtype=np.float32) / np.float32(255.0)
+    luma = np.asarray(converted(image, "L", name), dtype=np.float32) / np.float32(255.0)
     return Sketch(luma, name, "pil")
 
 
-def _converted(image: Image.Image, mode: Literal["L", "RGBA"], name: str) -> Image.Image:
+def converted(image: Image.Image, mode: Literal["L", "RGB", "RGBA"], name: str) -> Image.Image:
+    """A PIL image in another mode; SketchError for one that cannot be."""
     if image.mode == mode:
         return image
     try:
         if image.mode in ("La", "RGBa"):
             image = image.convert(image.mode.upper())
-        return (
-            image.convert(mode) if mode == "RGBA" or image.mode in ("1", "RGB") else image.convert("RGB").convert(mode)
-        )
+        return image.convert(mode) if mode != "L" or image.mode in ("1", "RGB") else image.convert("RGB").convert(mode)
     except ValueError as error:
         raise SketchError(
             f"{name} is an image of mode {image.mode!r}; expected grey, palette, RGB or CMYK ({error}). "
@@ -229,11 +228,11 @@ def _read_array(array: NDArray[Any], name: str, polarity: Polarity) -> Sketch:
         elif array.ndim == 4:
             remedy = " For a batch pass a list: list(array)."
         raise SketchError(f"{name} must be (H, W) or (H, W, 1 | 3 | 4); got {array.shape}.{remedy}")
-    _check_size(array.shape[0], array.shape[1], name)
+    check_size(array.shape[0], array.shape[1], name)
     if array.dtype in (np.uint8, np.uint16):
         values = array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
     elif np.issubdtype(array.dtype, np.floating):
-        values = _checked_range(array, name)
+        values = checked_range(array, name)
     else:
         raise SketchError(
             f"{name} must be uint8, uint16 or float in [0, 1]; got {array.dtype}. "
@@ -250,7 +249,7 @@ def _read_tensor(tensor: Tensor, name: str, polarity: Polarity) -> Sketch:
         raise SketchError(
             f"{name} must be (H, W), (C, H, W) or (B, C, H, W) with C = 1, 3 or 4; got {tuple(tensor.shape)}.{remedy}"
         )
-    _check_size(tensor.shape[-2], tensor.shape[-1], name)
+    check_size(tensor.shape[-2], tensor.shape[-1], name)
     if tensor.dtype != torch.uint8 and not tensor.is_floating_point():
         raise SketchError(
             f"{name} must be uint8 or float in [0, 1]; got {tensor.dtype}. "
@@ -260,7 +259,7 @@ def _read_tensor(tensor: Tensor, name: str, polarity: Polarity) -> Sketch:
         kind = "holds no values" if tensor.device.type == "meta" else f"has the layout {tensor.layout}"
         raise SketchError(f"{name} {kind}; expected an ordinary tensor. Make it one, e.g. with tensor.to_dense().")
     values = tensor.detach().cpu().float().numpy()
-    values = values / np.float32(255.0) if tensor.dtype == torch.uint8 else _checked_range(values, name)
+    values = values / np.float32(255.0) if tensor.dtype == torch.uint8 else checked_range(values, name)
     if channels is not None:
         values = values.transpose(1, 2, 0)
     return _split_channels(
@@ -268,7 +267,8 @@ def _read_tensor(tensor: Tensor, name: str, polarity: Polarity) -> Sketch:
     )
 
 
-def _check_size(height: int, width: int, name: str) -> None:
+def check_size(height: int, width: int, name: str) -> None:
+    """SketchError for a picture that is too small to hold a face, or too large to be answered."""
     if not (min(height, width) >= _NARROWEST and _SMALLEST_SIDE <= max(height, width) <= _LARGEST_SIDE):
         raise SketchError(
             f"{name} is {width} x {height} pixels; expected a drawing of {_SMALLEST_SIDE} to {_LARGEST_SIDE} "
@@ -281,7 +281,8 @@ def _check_size(height: int, width: int, name: str) -> None:
         )
 
 
-def _checked_range(values: NDArray[Any], name: str) -> NDArray[np.float32]:
+def checked_range(values: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """Floats in [0, 1] as float32; SketchError for NaN and for values outside, saying how to bring them there."""
     values = values.astype(np.float32)
     if not np.isfinite(values).all():
         raise SketchError(

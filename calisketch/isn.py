@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import check_image, check_positive
+from .colours import CHANNELS, beside, need_colours, takes_colours
 from .losses import (
     DiffAugment,
     feature_matching,
@@ -21,7 +22,7 @@ from .losses import (
     style,
     total_variation,
 )
-from .networks import LPIPS, VGG19, EncoderDecoder, SNPatchGAN, mean_logit, without_power_iteration
+from .networks import LPIPS, VGG19, ColourLed, EncoderDecoder, SNPatchGAN, mean_logit, without_power_iteration
 from .stage import Batch
 
 PERCEPTUAL_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")  # Eq. 8, before activation
@@ -30,6 +31,9 @@ STYLE_LAYERS = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")  # Eq. 9, EdgeConnec
 
 class ISN(nn.Module):
     """G2: R (B, 1, H, W) -> P (B, 3, H, W), with D2, which tells photos from P.
+
+    A generator of 5 input channels is given colours beside R (`calisketch.colours`; not the paper's). The losses are
+    the same: where colours are given they bring P nearer to the photo, so G2 learns to follow them.
 
     Args:
         generator: G2; the paper's encoder-decoder with a (tanh + 1) / 2 head if None.
@@ -102,10 +106,44 @@ class ISN(nn.Module):
         self._kept_bytes = 0
         self._warned = False
 
-    def forward(self, refined: Tensor) -> Tensor:
-        """Eq. 5: P = G2(R). refined (B, 1, H, W) in [0, 1], ink = 1; the result (B, 3, H, W) in [0, 1], RGB."""
+    @property
+    def takes_colours(self) -> bool:
+        """Whether G2 is given colours beside R."""
+        return takes_colours(self.generator)
+
+    def forward(self, refined: Tensor, colours: Tensor | None = None) -> Tensor:
+        """Eq. 5: P = G2(R), or G2(R, colours).
+
+        Args:
+            refined: (B, 1, H, W) in [0, 1], ink = 1.
+            colours: (B, 4, H, W) in [0, 1], colours * given and given; None: none are.
+
+        Returns:
+            (B, 3, H, W) in [0, 1], RGB.
+
+        Raises:
+            ValueError: another shape, or colours for a generator that takes none.
+        """
         check_image(refined, 1, "refined", range01=False)
-        return self.generator(refined)
+        if colours is not None:
+            need_colours(self.generator)
+        return self.generator(beside(refined, colours) if self.takes_colours else refined)
+
+    def colours_of(self, batch: Batch) -> Tensor | None:
+        """What `forward` is to be given as colours in training: the batch's; None if G2 takes none.
+
+        Raises:
+            ValueError: G2 takes colours, and the batch has none.
+        """
+        if not self.takes_colours:
+            return None
+        if "colours" not in batch:
+            raise ValueError(
+                f"this ISN takes colours (generator.in_channels is 5), and the batch has none; it has {sorted(batch)}. "
+                "Train it on photos with the maker sketching.ColorStrokes, called colours, as experiment=colour does "
+                "(calisketch.datasets.photos_with), or set generator.in_channels to 1."
+            )
+        return batch["colours"]
 
     @property
     def frozen(self) -> dict[str, nn.Module]:
@@ -211,3 +249,31 @@ class ISN(nn.Module):
                 stacklevel=2,
             )
         return sample
+
+
+def with_colours(generator: nn.Module) -> nn.Module:
+    """A copy of a G2 of one input channel that takes colours too: a `networks.ColourLed` of an encoder-decoder.
+
+    The weights on the new channels are 0, so that without colours its answer is the old one; training goes on from
+    there. Where colours are given, a ColourLed's answer is led by them from the start, and another network's is still
+    the old one.
+
+    Raises:
+        ValueError: a generator that takes colours already, or another number of channels.
+    """
+    said = getattr(generator, "config", None)
+    if not isinstance(said, dict) or said.get("in_channels") != 1:
+        got = "takes colours already" if takes_colours(generator) else f"says of itself {said!r}"
+        raise ValueError(
+            f"colours are added to a generator of one input channel; this {type(generator).__name__} {got}. Give the "
+            "ISN of a model that paints from sketches alone."
+        )
+    build = ColourLed if type(generator) is EncoderDecoder else type(generator)
+    wide = build(**{**said, "in_channels": 1 + CHANNELS})
+    new = wide.state_dict()
+    for name, weight in generator.state_dict().items():
+        if weight.shape != new[name].shape:  # the input is the last of what a convolution sees, its sketch the first
+            weight = torch.cat([weight, weight.new_zeros(new[name][:, weight.shape[1] :].shape)], dim=1)
+        new[name] = weight
+    wide.load_state_dict(new)
+    return wide.train(generator.training)

@@ -81,8 +81,8 @@ def onnxruntime_run(model: bytes, threads: int | None = None) -> Callable[..., l
     return lambda **inputs: session.run(None, inputs)
 
 
-def openvino_run(module: nn.Module, side: int, precision: str) -> Callable[[Tensor], Tensor]:
-    """Runs a module in OpenVINO on the CPU: (1, 1, side, side) float32 -> its answer.
+def openvino_run(module: nn.Module, side: int, precision: str, channels: int = 1) -> Callable[[Tensor], Tensor]:
+    """Runs a module in OpenVINO on the CPU: (1, channels, side, side) float32 -> its answer.
 
     Args:
         module: as `computing.Framed`.
@@ -90,10 +90,10 @@ def openvino_run(module: nn.Module, side: int, precision: str) -> Callable[[Tens
         precision: "bf16" or "fp32". OpenVINO computes in bfloat16 only where the CPU can, whatever it is asked.
     """
     openvino = import_openvino()
-    graph = to_onnx(module, {"ink": torch.zeros(2, 1, side, side)}, ["image"], ["ink"])
+    graph = to_onnx(module, {"ink": torch.zeros(2, channels, side, side)}, ["image"], ["ink"])
     core = openvino.Core()
     model = core.read_model(graph.SerializeToString())
-    model.reshape([1, 1, side, side])
+    model.reshape([1, channels, side, side])
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),

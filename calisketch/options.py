@@ -1,4 +1,4 @@
-"""What a call asks of a model, checked; and what is said where it has no network for that."""
+"""What a call asks of a model, and a model of its networks, checked; what is said where it has no such network."""
 
 from __future__ import annotations
 
@@ -36,3 +36,20 @@ def checked_options(strength: float | None, batch_size: int, scn: nn.Module | No
     if strength > 0:
         need_scn(scn, f"strength={strength!r}")
     return strength
+
+
+def check_channels(name: str, network: nn.Module, channels_in: int, channels_out: int) -> None:
+    """Compares the channels that a network says it maps with those it is to map; one that says nothing is trusted.
+
+    Raises:
+        ValueError: it maps others.
+    """
+    said = getattr(network, "config", None)
+    if not isinstance(said, dict):
+        return
+    got = said.get("in_channels", channels_in), said.get("out_channels", channels_out)
+    if got != (channels_in, channels_out):
+        raise ValueError(
+            f"{name} must map {channels_in} channel to {channels_out}; got {got[0]} to {got[1]}. "
+            "The first network is G1 (sketch to refined sketch), the second G2 (refined sketch to face)."
+        )

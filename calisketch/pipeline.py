@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,23 +16,20 @@ from torch import Tensor, nn
 
 from . import hub, images, model_folder
 from .answers import drawing_in_kind, face_in_kind
+from .checks import check_image
+from .colours import CHANNELS, GivenColours, Unpainted, beside, need_colours, takes_colours
 from .computing import Computing, Engine, Precision, checked_device, device_of, on_device
-from .ink import Ink, Page, to_ink
+from .ink import Page
 from .networks import GENERATORS
-from .options import checked_options, need_scn
-from .placement import Align, Placement, place
-from .stage import Schedule
+from .options import check_channels, checked_options, need_scn
+from .placement import Align
+from .sheets import colours_of, inks_of, read_sheets
+from .stage import Batch, Schedule
 
 DEFAULT_MODEL = "cuhk-small-128"
 
 _MODELS = Path(__file__).parent / "models"
-_MOST_PIXELS = 16_000_000  # of the sketches in one batch, all of which are held in memory; or one larger sketch
-_LOG = logging.getLogger("calisketch")
-_FOUND_BY = {
-    "eyes": "face placed by its eyes",
-    "ink": "face placed by the box its ink fills",
-    "frame": "not moved, only scaled and padded to the square",
-}
+_BATCH = 8  # images that go through the networks at a time, unless it is said otherwise
 
 
 class CaliSketch:
@@ -46,15 +41,16 @@ class CaliSketch:
     Args:
         scn_generator: G1, (B, 1, H, W) sketch -> (B, 1, H, W) refined sketch, both [0, 1] with ink = 1; None for a
             method of one stage, such as pix2pix, which paints from the strokes as they are.
-        isn_generator: G2, (B, 1, H, W) refined sketch -> (B, 3, H, W) face in [0, 1]. Both networks are copied.
+        isn_generator: G2, (B, 1, H, W) refined sketch -> (B, 3, H, W) face in [0, 1]; or one that takes colours beside
+            it, (B, 5, H, W), see `calisketch.colours`. Both networks are copied.
         size: side of the images the networks were trained on; every sketch is brought to it.
         info: anything worth keeping with the model, as JSON has it.
         precision: "fp32", "bf16", or the fastest that is safe ("auto"); `model.precision` says which it is.
         engine: what runs the networks: "eager", "compiled" or "openvino"; see `computing.Computing`.
 
     Raises:
-        ValueError: a size below 1, networks of other channels than 1 -> 1 and 1 -> 3; as for `computing.Computing`; an
-            engine that cannot compute where the networks are, such as "compiled" without a C++ compiler.
+        ValueError: a size below 1, networks of other channels than 1 -> 1 and 1 or 5 -> 3; as `computing.Computing`;
+            an engine that cannot compute where the networks are, such as "compiled" without a C++ compiler.
     """
 
     def __init__(
@@ -70,8 +66,8 @@ class CaliSketch:
         if size < 1:
             raise ValueError(f"size must be the side of the training images, at least 1; got {size}.")
         if scn_generator is not None:
-            _check_channels("scn_generator", scn_generator, 1, 1)
-        _check_channels("isn_generator", isn_generator, 1, 3)
+            check_channels("scn_generator", scn_generator, 1, 1)
+        check_channels("isn_generator", isn_generator, 1 + CHANNELS if takes_colours(isn_generator) else 1, 3)
         self.scn_generator = None if scn_generator is None else _for_inference(scn_generator)
         self.isn_generator = _for_inference(isn_generator)
         self.size = int(size)
@@ -83,6 +79,11 @@ class CaliSketch:
     def precision(self) -> str:
         """What the ISN is run in, and so the SCN unless it is of another class: "fp32" or "bf16"."""
         return self._computing.precision(self.isn_generator, device_of(self.isn_generator))
+
+    @property
+    def takes_colours(self) -> bool:
+        """Whether `synthesize` may be given colours."""
+        return takes_colours(self.isn_generator)
 
     @classmethod
     def from_pretrained(
@@ -156,7 +157,7 @@ class CaliSketch:
         polarity: images.Polarity = "auto",
         align: Align = "auto",
         page: Page = "auto",
-        batch_size: int = 8,
+        batch_size: int = _BATCH,
         device: str | torch.device | None = None,
     ) -> Any:
         """The refined sketch R, or (1 - strength) S + strength R.
@@ -189,10 +190,11 @@ class CaliSketch:
         strength = checked_options(strength, batch_size, self.scn_generator)
         items, rebuild = images.flatten(sketch)
         answers = []
-        for prepared in self._prepared(items, polarity, align, page, batch_size):
+        settings: dict[str, Any] = {"polarity": polarity, "align": align, "page": page, "batch_size": batch_size}
+        for sheets in read_sheets(items, self.size, **settings):
             # At strength 0 nothing of R is seen, so it is not computed.
-            refined = self._refine(prepared, device) if strength > 0 else [None] * len(prepared)
-            for each, drawing in zip(prepared, refined, strict=True):
+            refined = self._refine(inks_of(sheets), device) if strength > 0 else [None] * len(sheets)
+            for each, drawing in zip(sheets, refined, strict=True):
                 ink = each.ink.ink
                 if drawing is not None:
                     own = each.placement.drawing_back(_to_numpy(drawing[0]), ink)
@@ -206,41 +208,78 @@ class CaliSketch:
         strength: float | None = None,
         return_refined: bool = False,
         *,
+        colours: Any = None,
+        unpainted: Unpainted = "auto",
         polarity: images.Polarity = "auto",
         align: Align = "auto",
         page: Page = "auto",
-        batch_size: int = 8,
+        batch_size: int = _BATCH,
         device: str | torch.device | None = None,
     ) -> Any:
-        """A photo-real face P, painted from R_t = (1 - strength) S + strength R.
+        """A photo-real face P, painted from R_t = (1 - strength) S + strength R, in the given colours.
 
         Args, errors: as for `calibrate`.
 
         Args:
             return_refined: return (faces, refined): also R_t as it was painted from, hence in the model's resolution,
                 in the kind and place that `calibrate` answers in.
+            colours: for a model that takes them (`takes_colours`): a picture of flat strokes of colour that lies on the
+                sketch's sheet, of any size (it is stretched to the sheet's) and of any kind that a sketch may be; one
+                for every sketch, or a list of as many as there are sketches, None among them for no colours. Where it
+                is not painted, and where it is None, the model chooses.
+            unpainted: what of `colours` is not painted: "transparent": its parts of less than half opacity; "white":
+                these and white paper (250 of 255 or more in every channel); "auto": the former where there are such
+                parts, else the latter. So white paint goes on a transparent layer, or with "transparent".
 
         Returns:
             An RGB face of the sketch's size and kind: PIL "RGB" for paths and PIL, an (H, W, 3) array, a (3, H, W) or
             (B, 3, H, W) tensor of the same dtype and range, a list for a list. Outside the model's square field of
             view the face's edge goes on and fades to white.
+
+        Raises:
+            ValueError: colours for a model that takes none.
+            SketchError: colours that cannot be read, or not as many as sketches.
         """
         strength = checked_options(strength, batch_size, self.scn_generator)
+        if colours is not None:
+            need_colours(self.isn_generator)
         items, rebuild = images.flatten(sketch)
+        given = GivenColours(colours, len(items), unpainted)
         faces, drawings = [], []
-        for prepared in self._prepared(items, polarity, align, page, batch_size):
-            placed = torch.stack([each.placed for each in prepared])
-            refined = placed
-            if strength > 0:
-                refined = torch.lerp(placed, self._refine(prepared, device).to(placed.device), float(strength))
-            painted = self._computing.run(self.isn_generator, refined, device)
-            for each, drawing, face in zip(prepared, refined, painted, strict=True):
+        settings: dict[str, Any] = {"polarity": polarity, "align": align, "page": page, "batch_size": batch_size}
+        for sheets in read_sheets(items, self.size, colours=given, **settings):
+            refined, painted = self._paint(inks_of(sheets), colours_of(sheets), strength, device)
+            for each, drawing, face in zip(sheets, refined, painted, strict=True):
                 rgb = each.placement.face_back(_to_numpy(face.permute(1, 2, 0)))
                 faces.append(face_in_kind(each.sketch, rgb))
                 if return_refined:
                     ink = each.placement.drawing_back(_to_numpy(drawing[0]), each.ink.ink)
                     drawings.append(drawing_in_kind(each.sketch, ink, each.ink.polarity))
         return (rebuild(faces), rebuild(drawings)) if return_refined else rebuild(faces)
+
+    def from_batch(self, batch: Batch, strength: float | None = None) -> Tensor:
+        """The faces (N, 3, size, size) in [0, 1] of a batch as training has it, by which models are compared.
+
+        Args:
+            batch: with "sketch" (N, 1, size, size), ink = 1, and, where colours are given, "colours"
+                (N, 4, size, size), which a model that takes none passes over. Nothing else of it is looked at.
+            strength: as for `calibrate`.
+
+        Raises:
+            ValueError: sketches or colours of another shape; as `calibrate`.
+        """
+        sketch, colours = batch["sketch"], batch.get("colours") if self.takes_colours else None
+        check_image(sketch, 1, "sketch")
+        if sketch.shape[-2:] != (self.size, self.size):
+            raise ValueError(
+                f"sketch must be (N, 1, {self.size}, {self.size}) for this model; got {tuple(sketch.shape)}. Prepare "
+                f"photos of {self.size} px."
+            )
+        strength = checked_options(strength, _BATCH, self.scn_generator)
+        parts = sketch.split(_BATCH)
+        layers = [None] * len(parts) if colours is None else colours.split(_BATCH)
+        faces = [self._paint(*part, strength, None)[1] for part in zip(parts, layers, strict=True)]
+        return torch.cat(faces).to(sketch.device)
 
     def fit(
         self,
@@ -257,6 +296,7 @@ class CaliSketch:
         **settings: Any,
     ) -> CaliSketch:
         """Train on photos of faces, from this model's weights on, by the paper's Algorithm 1: SCN, ISN, joint.
+        A model that takes colours is trained with colours made of the photos, and without (`sketching.ColorStrokes`).
 
         Args:
             photos: a folder, or a list of paths, PIL images, arrays (H, W, 3) and tensors (3, H, W). From seven on,
@@ -301,38 +341,18 @@ class CaliSketch:
         asked: dict[str, Any] = {"precision": self._computing.asked, "engine": self._computing.engine}
         return CaliSketch(trained["scn"], trained["isn"], self.size, {**self.info, **note}, **asked)
 
-    def _prepared(
-        self, items: list[tuple[Any, str]], polarity: images.Polarity, align: Align, page: Page, batch_size: int
-    ) -> Iterator[list[_Prepared]]:
-        """The sketches in the model's frame, a batch at a time: a smaller one where they are large."""
-        batch: list[_Prepared] = []
-        pixels = 0
-        for given, name in items:
-            sketch = images.read(given, name, polarity)
-            if batch and (len(batch) == batch_size or pixels + sketch.luma.size > _MOST_PIXELS):
-                yield batch
-                batch, pixels = [], 0
-            ink = to_ink(sketch, polarity, page)
-            placement = place(ink.ink, self.size, align)
-            _LOG.info("%s: %s", sketch.name, _account(ink, placement))
-            placed = torch.from_numpy(np.ascontiguousarray(placement.bring_in(ink.ink)))[None]
-            batch.append(_Prepared(sketch, ink, placement, placed))
-            pixels += sketch.luma.size
-        yield batch
+    def _refine(self, ink: Tensor, device: str | torch.device | None) -> Tensor:
+        return self._computing.run(need_scn(self.scn_generator, "strength"), ink, device)
 
-    def _refine(self, prepared: list[_Prepared], device: str | torch.device | None) -> Tensor:
-        network = need_scn(self.scn_generator, "strength")
-        return self._computing.run(network, torch.stack([each.placed for each in prepared]), device)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """One sketch on its way through: as read, as ink, where it lies, and (1, size, size) as the networks see it."""
-
-    sketch: images.Sketch
-    ink: Ink
-    placement: Placement
-    placed: Tensor
+    def _paint(
+        self, ink: Tensor, colours: Tensor | None, strength: float, device: str | torch.device | None
+    ) -> tuple[Tensor, Tensor]:
+        """R_t and P of sketches in the frame (B, 1, size, size)."""
+        refined = ink
+        if strength > 0:
+            refined = torch.lerp(ink, self._refine(ink, device).to(ink.device), float(strength))
+        seen = beside(refined, colours) if self.takes_colours else refined
+        return refined, self._computing.run(self.isn_generator, seen, device)
 
 
 def calibrate(sketch: Any, strength: float | None = None, **options: Any) -> Any:
@@ -366,25 +386,6 @@ def folder_of(model: str | os.PathLike[str], sha256: str | None = None) -> Path:
             f"Shipped: {', '.join(available_models()) or 'none'}. Give one of these, or the folder of a trained model."
         )
     return folder if sha256 is None else hub.check_hash(folder, sha256)
-
-
-def _account(ink: Ink, placement: Placement) -> str:
-    """What was done to a sketch before a network saw it, in words."""
-    page = "; taken for a photographed page and cleaned" if ink.cleaned else ""
-    return f"{ink.polarity.replace('_', ' ')}{page}; {_FOUND_BY[placement.found_by]}"
-
-
-def _check_channels(name: str, network: nn.Module, channels_in: int, channels_out: int) -> None:
-    """What a network says of itself; one that says nothing is taken on trust."""
-    said = getattr(network, "config", None)
-    if not isinstance(said, dict):
-        return
-    got = said.get("in_channels", channels_in), said.get("out_channels", channels_out)
-    if got != (channels_in, channels_out):
-        raise ValueError(
-            f"{name} must map {channels_in} channel to {channels_out}; got {got[0]} to {got[1]}. "
-            "The first network is G1 (sketch to refined sketch), the second G2 (refined sketch to face)."
-        )
 
 
 def _for_inference(network: nn.Module) -> nn.Module:

@@ -65,6 +65,10 @@ class Placement:
                 placed = np.minimum(placed * min(_MOST_GAIN, _FULL / level), 1.0).astype(np.float32)
         return placed
 
+    def picture_in(self, values: Grey) -> Grey:
+        """A picture (height, width, C) on the sketch's sheet -> (side, side, C); outside the sheet it is 0."""
+        return values if self.exact else alignment.warp(values, self.matrix, self.side, border=0.0)
+
     def drawing_back(self, ink: Grey, around: Grey) -> Grey:
         """Ink (side, side) -> (height, width); outside the frame are the person's own strokes, ``around``."""
         if self.exact:
@@ -108,7 +112,7 @@ def place(ink: Grey, side: int, align: Align = "auto") -> Placement:
     if align not in ("auto", True, False):
         raise ValueError(f"align must be 'auto', True or False; got {align!r}.")
     height, width = ink.shape
-    as_it_is = Placement(_fit(height, width, side), side, height, width, "frame")
+    as_it_is = Placement(fit_to_square(height, width, side), side, height, width, "frame")
     if align is False:
         return as_it_is
     # The canonical frame is square; a sheet of another shape is another frame.
@@ -124,7 +128,7 @@ def place(ink: Grey, side: int, align: Align = "auto") -> Placement:
     return Placement(box.to_head(side), side, height, width, "ink")
 
 
-def _fit(height: int, width: int, side: int) -> NDArray[np.float64]:
+def fit_to_square(height: int, width: int, side: int) -> NDArray[np.float64]:
     """Scale the longer side to the frame's and centre; pixel areas, not pixel centres, are mapped."""
     scale = side / max(height, width)
     return np.array(

@@ -64,8 +64,9 @@ class Stage(Protocol):
     """One stage of a system: what it trains, and what it minimises.
 
     A batch is a dict of tensors: ``photo`` (B, 3, H, W), ``contour`` and ``detail`` (B, 1, H, W), ``sketch``
-    (B, 1, H, W), ``index`` (B,). A stage holds no optimizer, no device and no step counter. Every loss term comes
-    back by name and already weighted: what is minimised is their sum.
+    (B, 1, H, W), or with as many channels as ``data.draw`` makes, ``index`` (B,), and what else the data set has, such
+    as ``colours``. A stage holds no optimizer, no device and no step counter. Every loss term comes back by name and
+    already weighted: what is minimised is their sum.
 
     A stage that reads no ``sketch`` may say ``needs_sketch = False``; then the engine draws none for it. One that looks
     through a network which it does not train, but another stage does, may name it in ``builds_on``; then the engine

@@ -21,8 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
+from . import model_folder
 from .datasets import MirroredPhotos
-from .pipeline import CaliSketch
 from .sketching.styles import STYLES, SketchMixture
 from .stage import Stage
 from .systems import System
@@ -131,8 +131,13 @@ def run(cfg: DictConfig) -> Path:
     random.seed(cfg.seed)
     numpy.random.seed(cfg.seed)  # noqa: NPY002 - others' code may draw from the global generator
     torch.manual_seed(cfg.seed)
-    train, validation, data_source = _datasets(cfg)
-    draw = instantiate(cfg.data.draw, "data.draw")
+    train, validation, data_source, count = _datasets(cfg)
+    if cfg.data.draw is None and "sketch" not in train[0]:
+        raise ConfigError(
+            "data.draw must be a group of settings; got null, which is for photos that bring their sketches with them, "
+            "as with data=pairs, and these do not."
+        )
+    draw = None if cfg.data.draw is None else instantiate(cfg.data.draw, "data.draw")
     system: System = instantiate(cfg.system, "system")
     _check_size(cfg.data.size, system)
     _check_channels(system, cfg.data.size)
@@ -145,7 +150,6 @@ def run(cfg: DictConfig) -> Path:
     )
     _check_half_precision(cfg, engine.fabric.device)
     say = engine.terminal.say
-    count = len(train) // (2 if cfg.data.mirrored else 1)  # type: ignore[arg-type]
     also = ", mirrored too," if cfg.data.mirrored else ""
     say(f"data: {data_source}; {count} training{also} and {len(validation)} validation photos of {cfg.data.size} px")  # type: ignore[arg-type]
     say(f"device {engine.fabric.device}, precision {engine.settings.precision}, writes to {engine.run_dir}")
@@ -160,17 +164,17 @@ def run(cfg: DictConfig) -> Path:
             "steps": _steps(engine.run_dir),
             "photos": count,
             "mirrored": bool(cfg.data.mirrored),
-            "styles": styles_of(plain["data"]["draw"]),
+            "styles": styles_of(plain["data"]["draw"] or {}),
             "precision": engine.settings.precision,
         }
-        vgg = getattr(getattr(system, "isn", None), "vgg", None)
+        vgg = stage.frozen.get("vgg")
         if vgg is not None:
             info["perceptual network"] = vgg.source
-        generators, folder = system.generators, engine.run_dir / "model"
+        info |= getattr(system, "info", {})  # what those who use its models have to know
+        folder = engine.run_dir / "model"
         for left in folder.glob(".*"):  # by a process that was killed while it saved the model
             left.unlink(missing_ok=True)
-        model = CaliSketch(generators.get("scn"), generators["isn"], cfg.data.size, info)
-        say(f"model saved in {model.save_pretrained(folder)}")
+        say(f"model saved in {model_folder.save(folder, system.generators, cfg.data.size, info)}")
 
     engine.fit(
         system.stages,
@@ -192,7 +196,8 @@ def _init_from(source: Any) -> Any:
     return plain or None
 
 
-def _datasets(cfg: DictConfig) -> tuple[Dataset[Any], Dataset[Any], str]:
+def _datasets(cfg: DictConfig) -> tuple[Dataset[Any], Dataset[Any], str, int]:
+    """Training and validation data, where they are from, and how many photos there are, each counted once."""
     chosen, prefix, source = cfg.data, "data", str(cfg.data.root)
     if cfg.data.root is None:
         chosen, prefix = cfg.data.stand_in, "data.stand_in"
@@ -200,9 +205,10 @@ def _datasets(cfg: DictConfig) -> tuple[Dataset[Any], Dataset[Any], str]:
     train, validation = (instantiate(chosen[part], f"{prefix}.{part}") for part in ("train", "validation"))
     if cfg.data.limit is not None:
         train = Subset(train, range(min(cfg.data.limit, len(train))))
+    count = len(set(getattr(train, "names", ()))) or len(train)
     if cfg.data.mirrored:
         train = MirroredPhotos(train)
-    return train, validation, source
+    return train, validation, source, count
 
 
 def _steps(run_dir: Path) -> dict[str, int]:
@@ -214,11 +220,11 @@ def _steps(run_dir: Path) -> dict[str, int]:
 
 
 def styles_of(draw: Mapping[str, Any]) -> list[str]:
-    """The sketch styles that training has drawn, of a run's configuration data.draw; none if it is not a mixture."""
-    if not str(draw.get("_target_")).endswith(f".{SketchMixture.__name__}"):
+    """The sketch styles that training has drawn, of a run's configuration data.draw; none if it is of another kind."""
+    if not str(draw.get("_target_")).endswith((f".{SketchMixture.__name__}", ".missing_from_mixture")):
         return []
     weights = draw.get("weights")
-    return [name for name in STYLES if weights is None or weights.get(name, 0) > 0]
+    return [name for name in (*STYLES, *(draw.get("learned") or {})) if weights is None or weights.get(name, 0) > 0]
 
 
 def _check_size(size: int, system: System) -> None:

@@ -67,8 +67,9 @@ def check_config(cfg: DictConfig) -> None:
         raise ConfigError(str(error)) from error
     kinds = _shipped_kinds()
     there = cfg.system if OmegaConf.is_dict(cfg.system) else {}
-    networks = [f"system.{name}" for name in ("scn", "isn", "pix2pix") if name in there]
-    for name in ("data.train", "data.validation", "data.draw", "system", *networks, "system.schedules"):
+    networks = [f"system.{name}" for name in ("scn", "isn", "pix2pix", "pi_rec", "x_gan", "sketcher") if name in there]
+    drawn = ["data.draw"] if cfg.data.draw is not None else []  # null: the data set's items hold the sketches
+    for name in ("data.train", "data.validation", *drawn, "system", *networks, "system.schedules"):
         if not OmegaConf.is_dict(OmegaConf.select(cfg, name)):
             raise ConfigError(f"{name} must be a group of settings; got {_shown(OmegaConf.select(cfg, name))}.")
     if not isinstance(cfg.run_dir, str):

@@ -33,6 +33,17 @@ TINY = {
         "system.isn.generator.width=4",
     ],
     "pix2pix": ["system.pix2pix.discriminator.width=4", "system.pix2pix.generator.width=4"],
+    "sketcher": ["system.sketcher.discriminator.width=4", "system.sketcher.generator.width=4"],
+    "x_gan": [
+        "network@system.x_gan.vgg=vgg19_random",
+        "system.x_gan.discriminator.width=4",
+        "system.x_gan.generator.width=4",
+    ],
+    "pi_rec": [
+        "network@system.pi_rec.vgg=vgg19_random",
+        "system.pi_rec.discriminator.width=4",
+        "system.pi_rec.generator.width=4",
+    ],
 }
 
 
@@ -80,7 +91,8 @@ def test_all_expected_files_are_there():
         "plus_small",
         "ablation",
     } <= set(names("experiment"))
-    tried = {"network", "system", "data", "experiment", "debug", "recipe"}  # recipe: test_recipe.py
+    tried = {"network", "system", "data", "experiment", "debug"}
+    tried |= {"recipe", "comparison"}  # test_recipe.py, test_compare_command.py
     assert {path.name for path in CONF.iterdir() if path.is_dir()} == tried, "a new group needs a test here"
 
 
@@ -155,8 +167,8 @@ def test_the_papers_preset_equals_the_constructors_defaults():
     assert differences(system, CaliSketchSystem, {"scn", "isn", "schedules"}) == {}
     assert differences(system.scn, SCN, {"generator", "discriminator"}) == {}
     assert differences(system.isn, ISN, {"generator", "discriminator", "vgg"}) == {}
-    assert differences(system.scn.generator, EncoderDecoder, set()) == {}
-    assert differences(system.isn.generator, EncoderDecoder, {"out_channels", "head"}) == {}
+    assert differences(system.scn.generator, EncoderDecoder, {"dropout", "upsampling"}) == {}  # the relatives'
+    assert differences(system.isn.generator, EncoderDecoder, {"out_channels", "head", "dropout", "upsampling"}) == {}
     assert differences(system.isn.vgg, VGG19.from_pretrained, {"path"}) == {}
     for network, channels in ((system.scn, 1), (system.isn, 3)):
         assert differences(network.discriminator, SNPatchGAN, {"in_channels"}) == {}

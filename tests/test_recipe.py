@@ -27,7 +27,7 @@ RECIPES = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml"))
 
 def composed(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("recipe", ["data.cuhk='it is here, so'", "data.general=general", *overrides])
+        return compose("recipe", ["data.cuhk='it is here, so'", "data.general=general", "data.shoes=shoes", *overrides])
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -54,12 +54,17 @@ def test_every_training_of_every_recipe_is_a_configuration_that_holds(name: str)
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_table_is_an_evaluation_that_composes(name: str) -> None:
     cfg = composed(f"recipe={name}")
-    known = set(OmegaConf.load(conf_dir() / "evaluate.yaml"))
-    for table in cfg.tables:
+    for table, described in cfg.tables.items():
+        command = recipe.evaluation(cfg, table)[1:]
+        kind = "compare" if "comparison" in described else "evaluate"
+        assert Path(command[0]).stem == kind
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            evaluation = compose("evaluate", recipe.evaluation(cfg, table)[2:])
-        assert set(evaluation) <= known
-        assert evaluation.data.root in ("it is here, so", "general")
+            evaluation = compose(kind, command[1:])
+        if kind == "evaluate":
+            assert set(evaluation) <= set(OmegaConf.load(conf_dir() / "evaluate.yaml"))
+        else:
+            assert not OmegaConf.missing_keys(evaluation), "the recipe gives every model"
+        assert evaluation.data.root in ("it is here, so", "general", "shoes")
 
 
 @pytest.mark.parametrize("name", RECIPES)

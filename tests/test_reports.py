@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from calisketch import CaliSketch, hub, pipeline
@@ -21,6 +23,10 @@ from calisketch.evaluation.measures import Measures
 from calisketch.sketching import SketchMixture
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import doc_tables  # noqa: E402
+
 REPORTS = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "docs" / "reports").glob("*.json"))}
 EVALUATIONS = {name: report for name, report in REPORTS.items() if report.get("format") == "calisketch-evaluation"}
 SHIPPED = {path.parent.name: path.parent for path in ROOT.glob("calisketch/models/*/config.json")}
@@ -109,3 +115,22 @@ def test_the_first_test_photos_have_the_figures_of_the_report(cuhk_root: Path, s
     for metric, tolerance in (("psnr", 0.01), ("ssim", 5e-4), ("lpips", 5e-4), ("identity", 2e-3)):
         got = torch.tensor(measured.per_image[metric])
         assert (got - torch.tensor(kept[metric][:8])).abs().max() <= tolerance, metric
+
+
+def test_the_comparisons_in_the_documents_are_those_of_their_reports() -> None:
+    blocks = 0
+    for document in doc_tables.DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        assert doc_tables.filled(text) == text, f"{document.name}: run tools/doc_tables.py"
+        blocks += len(doc_tables.BLOCK.findall(text))
+        assert text.count("<!-- report ") == len(doc_tables.BLOCK.findall(text)), document.name
+    assert blocks >= 15
+
+
+def test_every_comparison_of_a_report_is_one_that_is_shipped() -> None:
+    for path in sorted(doc_tables.REPORTS.glob("*.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        shipped = ROOT / "conf" / "comparison" / f"{report['protocol']['comparison']}.yaml"
+        assert shipped.is_file(), path.name
+        assert report["protocol"]["split"] == "test"
+        assert {row["name"] for row in report["tables"][0]["rows"]} == set(OmegaConf.load(shipped).rows), path.name

@@ -144,6 +144,9 @@ def test_training_starts_from_a_model_folder(tmp_path: Path, capfd: pytest.Captu
     same_shapes = [*SMALL, "system.isn.generator.dilation=3", "stages=[joint]", "run_dir=c", "init_from=a/model"]
     assert train_command.main(same_shapes) == 1
     assert "(dilation: 2 -> 3)" in capfd.readouterr().err
+    alone = ["stages=[isn]", "system.synthesis_input=refined", "run_dir=e", "init_from.scn=a/model"]
+    assert train_command.main([*SMALL, "system.isn.generator.width=8", *alone]) == 0  # its ISN was not asked for
+    assert "scn: weights from a/model" in capfd.readouterr().err
     (tmp_path / "a" / "model" / "model.safetensors").write_bytes(b"")
     assert train_command.main([*SMALL, "stages=[joint]", "run_dir=d", "init_from.scn=a/model"]) == 1
     assert "CheckpointError: init_from: " in capfd.readouterr().err

@@ -1,8 +1,9 @@
 """Trainings that build on one another, and the tables that compare them: python tools/recipe.py recipe=small ...
 
-Each run is a ``tools/train.py`` of its own in ``out/NAME``, each table a ``tools/evaluate.py`` in ``out/tables``; what
-is done is passed over, what was stopped goes on. With ``minutes`` each run's steps are chosen by how fast this machine
-turns out to be: its ``share`` of the time, after a trial of a few steps that is counted in.
+Each run is a ``tools/train.py`` of its own in ``out/NAME``, each table a ``tools/evaluate.py`` (``tools/compare.py``,
+where it names a comparison) in ``out/tables``; what is done is passed over, what was stopped goes on. With ``minutes``
+each run's steps are chosen by how fast this machine turns out to be: its ``share`` of the time, after a trial of a few
+steps that is counted in.
 """
 
 from __future__ import annotations
@@ -100,6 +101,12 @@ def evaluation(cfg: DictConfig, name: str) -> list[str]:
     """The command of the table called ``name``."""
     table, out = cfg.tables[name], Path(cfg.out)
     (root,) = folders(cfg, [table.data], f"table {name}")
+    if "comparison" in table:
+        command = [sys.executable, str(ROOT / "tools" / "compare.py"), f"comparison={table.comparison}"]
+        for key, each in table.models.items():
+            command.append(f"models.{key}={quoted(out / each / 'model' if each in cfg.runs else each)}")
+        command += [f"data.root={quoted(root)}", f"out={quoted(out / 'tables' / name)}"]
+        return [*command, *table.get("set", []), *cfg.evaluate]
     models = [out / each / "model" if each in cfg.runs else each for each in table.models]
     command = [sys.executable, str(ROOT / "tools" / "evaluate.py"), f"model={listed(models)}"]
     command += [f"data.root={quoted(root)}", f"out={quoted(out / 'tables' / name)}"]
@@ -120,6 +127,9 @@ def parts(cfg: DictConfig) -> Iterator[tuple[str, list[str]]]:
     for make, group in ((training, cfg.runs), (evaluation, cfg.tables)):
         for name in group:
             if chosen is None or name in chosen:
+                if (before := group[name].get("before")) and not Path(before[-1]).exists():
+                    tool, *arguments = map(str, before)
+                    yield f"{name}, before it", [sys.executable, str(ROOT / "tools" / tool), *arguments]
                 yield name, make(cfg, name)
 
 

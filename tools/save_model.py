@@ -13,14 +13,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from calisketch import CaliSketch, hub
+from calisketch import hub, model_folder, systems
+from calisketch.any_model import load_model
 from calisketch.networks import GENERATORS
-from calisketch.systems import CaliSketchSystem, ISNOnlySystem, Pix2PixSystem
 from calisketch.train_command import styles_of
 from calisketch.training import CheckpointError
 from calisketch.training.checkpoint import find_checkpoint, load_checkpoint
 
-SYSTEMS = {system.__name__: system.name for system in (CaliSketchSystem, ISNOnlySystem, Pix2PixSystem)}
+SYSTEMS = {
+    name: getattr(systems, name).name for name in systems.__all__ if name.endswith("System") and name != "System"
+}
+IN_THE_FOLDER = {"pix2pix": "isn"}  # a network's name there, where it is another than its stage's
 
 
 def build(state: dict[str, Any], name: str) -> Any:
@@ -39,14 +42,17 @@ def build(state: dict[str, Any], name: str) -> Any:
 def info_of(state: dict[str, Any], checkpoint: str) -> dict[str, Any]:
     """What a run's own model folder says, of this checkpoint."""
     config = state["config"]
+    times = (2 if config["data"].get("mirrored") else 1) * config["data"]["train"].get("variants", 1)
+    own = {key: value for key, value in config["system"].get("x_gan", {}).items() if key in ("task", "point_loss")}
     return {
+        **own,
         "name": config["name"],
         "system": SYSTEMS.get(config["system"]["_target_"].rpartition(".")[2]),
         "trained": f"{checkpoint}, step {state['step']} of {state['stage']}",
         "steps": {**state["lengths"], state["stage"]: state["step"]},
-        "photos": state["data"]["train"] // (2 if config["data"].get("mirrored") else 1),
+        "photos": state["data"]["train"] // times,
         "mirrored": bool(config["data"].get("mirrored")),
-        "styles": styles_of(config["data"]["draw"]),
+        "styles": styles_of(config["data"]["draw"] or {}),
         "precision": config["precision"],
     }
 
@@ -59,14 +65,11 @@ def main() -> None:
     try:
         path = find_checkpoint(options.checkpoint)
         state = load_checkpoint(path)
-        calibrates = "scn" in state["ema"]
-        painter = next((name for name in state["ema"] if name != "scn"), "isn")
-        networks = build(state, "scn") if calibrates else None, build(state, painter)
-        model = CaliSketch(*networks, state["config"]["data"]["size"], info_of(state, path.name))
-        print(
-            f"{path} -> {model.save_pretrained(options.out)}; trained networks: {', '.join(state['trained']) or 'none'}"
-        )
-        print(hub.how_to_publish(options.out))
+        networks = {IN_THE_FOLDER.get(name, name): build(state, name) for name in state["ema"]}
+        model_folder.save(options.out, networks, state["config"]["data"]["size"], info_of(state, path.name))
+        print(f"{path} -> {options.out}; trained networks: {', '.join(state['trained']) or 'none'}")
+        loader = type(load_model(options.out)).__name__
+        print(hub.how_to_publish(options.out, loader))
     except (CheckpointError, OSError, ValueError, KeyError) as error:
         sys.exit(f"error: {error}")
 

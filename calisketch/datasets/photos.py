@@ -110,6 +110,7 @@ class PreparedPhotos(Dataset[dict[str, Tensor]]):
         commands = {
             "cuhk": f'python tools/prepare_cuhk.py "source=[ARCHIVES OR FOLDERS]" {more}',
             "photos": f"python tools/prepare.py source=FOLDER {more}",
+            "pairs": f"python tools/prepare_pairs.py source=FOLDER {more}",
         }
         chosen = [commands[kind]] if kind in commands else list(commands.values())
         return f"Prepare with: {' or '.join(chosen)}"

@@ -126,7 +126,7 @@ def prepare_photos(
     items = list(_named(images, problems))
     settings = {"kind": "photos", "size": size, "align": "eyes" if by_eyes else "centre"}
     return prepare_items(
-        _with_splits(items, validation_share),
+        with_splits(items, validation_share),
         settings,
         report,
         contour=contour,
@@ -173,7 +173,9 @@ def _named(images: Sequence[ImageSource], problems: list[Problem]) -> Iterator[I
 SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "validation", "validation": "validation", "test": "test"}
 
 
-def _with_splits(items: Sequence[Item], share: float) -> list[Item]:
+def with_splits(items: Sequence[Item], share: float) -> list[Item]:
+    """The items with their splits: by folders named train, val or test, else a share for validation, by their names."""
+
     def split_of(item: Item) -> str | None:
         return next(
             (SPLIT_FOLDERS[part.lower()] for part in item.photo.parts[1:-1] if part.lower() in SPLIT_FOLDERS), None

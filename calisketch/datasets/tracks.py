@@ -25,6 +25,7 @@ from PIL import Image
 from torch.nn import functional
 
 from calisketch.datasets.align import align_photo, centre_square, resize
+from calisketch.datasets.drawings import place_drawing
 from calisketch.datasets.manifest import write_aside
 from calisketch.datasets.sources import ImageSource, Problem, Unreadable, decode_grey, decode_rgb
 from calisketch.networks.hed import HED
@@ -223,8 +224,11 @@ class Worker:
         tracks["detail"] = _to_bytes(canny(_to_tensor(photo), sigma=sigma))
         if item.artist is not None:
             try:
-                drawing = self.square(decode_grey(item.artist.read()), self.size)
-                tracks["artist"] = 255 - drawing
+                drawing = decode_grey(item.artist.read())
+                if "drawings" in settings:  # of pairs
+                    tracks["artist"] = place_drawing(drawing, original, settings)
+                else:
+                    tracks["artist"] = 255 - self.square(drawing, self.size)
             except Unreadable as error:
                 problems.append(Problem(item.artist.shown, error.reason, error.remedy))
         return tracks

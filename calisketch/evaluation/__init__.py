@@ -1,12 +1,12 @@
 """Figures of merit for generated faces and calibrated sketches, each with a test against an independent implementation.
 
 Image by image: `psnr`, `ssim`, `lpips`, `identity_cosine`, `precision_recall`, `strokes_kept`. Of whole sets of images:
-`frechet_distance` and `kernel_distance` of `InceptionFeatures`. How sure any of them is: `bootstrap`, `jackknife`,
-`paired_difference`. Whether faces are copies: `nearest_training_identity`. All of them at once, for models and
-baselines, on frozen test sketches: `evaluate`, which gives a `Report`.
+`frechet_distance`, `kernel_distance` and `gaussian_mmd` of `InceptionFeatures`. How sure any of them is: `bootstrap`,
+`jackknife`, `paired_difference`. Whether faces are copies: `nearest_training_identity`. All of them at once, for models
+and baselines, on frozen test sketches: `evaluate`, which gives a `Report`.
 """
 
-from .distribution import InceptionFeatures, KernelDistance, frechet_distance, kernel_distance
+from .distribution import InceptionFeatures, KernelDistance, frechet_distance, gaussian_mmd, kernel_distance
 from .edges import EdgeCounts, PrecisionRecall, edge_counts, precision_recall, strokes_kept
 from .evaluating import evaluate
 from .frozen import ChangedSketches, FrozenSketches, benchmark_sketches
@@ -32,6 +32,7 @@ __all__ = [
     "edge_counts",
     "evaluate",
     "frechet_distance",
+    "gaussian_mmd",
     "identity_cosine",
     "jackknife",
     "kernel_distance",

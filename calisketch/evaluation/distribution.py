@@ -1,4 +1,4 @@
-"""FID and KID: how far the distribution of generated faces lies from that of photos, in Inception's pool3 features.
+"""FID, KID, MMD: how far the distribution of generated faces lies from that of photos, in Inception's pool3 features.
 
 The network and its pre-processing are pytorch-fid's, fed with 8-bit images as saved PNGs would be. The Fréchet distance
 is exact, without the square root of a matrix:
@@ -219,6 +219,47 @@ def kernel_distance(
         i, j = (rng.choice(len(features), size, replace=False) for features in (first, second))
         drawn[number] = _mmd(within_first[np.ix_(i, i)], within_second[np.ix_(j, j)], across[np.ix_(i, j)])
     return KernelDistance(_mmd(within_first, within_second, across), float(drawn.std(ddof=1)), size)
+
+
+def gaussian_mmd(first: Features, second: Features, *, width: float = 1.0) -> float:
+    """The kernel MMD of GAN evaluations (Gretton et al. 2012, Eq. 5, as Xu et al. 2018 compute it): a Gaussian kernel.
+
+        MMD^2 = mean k(x, x') + mean k(y, y') - 2 mean k(x, y),    k(a, b) = exp(-|a - b|^2 / (2 width^2 scale))
+
+    with the means over all pairs, those of an image with itself included, scale the mean of |x - x'|^2 over `first`,
+    and the root at the end. So it is biased upward, by about 1/N in the square: only figures of the same N compare.
+    PI-REC takes it of Inception's logits; for pool3's features the numbers are others, what they order is the same kind
+    of thing.
+
+    Args:
+        first, second: (N, D) and (M, D), from 2 images on; the true photos first, since the kernel's width is theirs.
+        width: of the kernel, in units of the root of scale.
+
+    Returns:
+        In [0, sqrt(2)]; 0 for equal sets.
+
+    Raises:
+        ValueError: not two finite matrices of the same D, fewer than 2 rows, a width that is not positive, or a `first`
+            whose images all have the same features, which gives the kernel no width.
+    """
+    first, second = _checked(first, second)
+    if not width > 0:
+        raise ValueError(f"width must be above 0; got {width}.")
+    within_first, within_second = _squared_distances(first, first), _squared_distances(second, second)
+    scale = float(within_first.mean())
+    if scale == 0:
+        raise ValueError(
+            "first must have images that differ, since their distance is the kernel's width; got equal ones."
+        )
+    kernels = (np.exp(-part / (2 * width**2 * scale)) for part in (within_first, within_second))
+    across = np.exp(-_squared_distances(first, second) / (2 * width**2 * scale))
+    return float(np.sqrt(max(0.0, sum(float(kernel.mean()) for kernel in kernels) - 2 * float(across.mean()))))
+
+
+def _squared_distances(x: Features, y: Features) -> Features:
+    """|x_i - y_j|^2, (N, M)."""
+    squares = np.square(x).sum(1)[:, None] + np.square(y).sum(1) - 2 * x @ y.T
+    return squares.clip(min=0)  # what rounding leaves below
 
 
 def _mmd(within_first: Features, within_second: Features, across: Features) -> float:

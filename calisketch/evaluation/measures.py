@@ -14,14 +14,14 @@ from torch import Tensor
 from .. import weights
 from ..networks import LPIPS
 from . import edgeconnect
-from .distribution import InceptionFeatures, frechet_distance, kernel_distance
+from .distribution import InceptionFeatures, frechet_distance, gaussian_mmd, kernel_distance
 from .edges import edge_counts, strokes_kept
 from .identity import FaceIdentity
 from .intervals import Interval, bootstrap, jackknife
 from .perceptual import lpips
 from .pixel import psnr, ssim
 
-__all__ = ["EDGECONNECT", "METRICS", "PAPER", "WEIGHTS", "Measures", "Row", "in_row", "line_figures"]
+__all__ = ["EDGECONNECT", "METRICS", "PAPER", "SET_DISTANCES", "WEIGHTS", "Measures", "Row", "in_row", "line_figures"]
 
 Array = NDArray[np.float64]
 
@@ -33,6 +33,7 @@ METRICS: dict[str, str] = {
     "identity": "cosine of ArcFace embeddings of face and photo, both aligned by the photo's YuNet points; mean",
     "fid": "pytorch-fid's Inception pool3, exact; biased upward at few images",
     "kid": "the same features, cubic kernel, unbiased over all images",
+    "mmd": "the same features, Gaussian kernel as wide as the photos' distances, root; biased upward at few images",
     "grey_psnr": "EdgeConnect's: grey values, dB; mean over images",
     "grey_ssim": "EdgeConnect's: grey values, uniform window of 51; mean over images",
     "relative_l1": "EdgeConnect's MAE: sum |a - b| / sum (a + b) of grey values; mean over images",
@@ -41,7 +42,8 @@ PAPER = ("psnr", "ssim", "lpips", "identity", "fid", "kid")
 EDGECONNECT = ("grey_psnr", "grey_ssim", "relative_l1", "fid")
 
 #: What a metric cannot do without, by the names of `weights.SOURCES`.
-WEIGHTS = {"lpips": ("lpips-alexnet",), "identity": ("arcface", "yunet"), "fid": ("inception",), "kid": ("inception",)}
+WEIGHTS = {"lpips": ("lpips-alexnet",), "identity": ("arcface", "yunet")}
+WEIGHTS |= dict.fromkeys(("fid", "kid", "mmd"), ("inception",))
 
 _PIXELS: dict[str, Callable[[Tensor, Tensor], Array]] = {
     "psnr": psnr,
@@ -95,7 +97,7 @@ class Measures:
         self.absent: dict[str, str] = {}
         self._networks = dict(networks or {})
         for name in wanted:
-            network = {"fid": "inception", "kid": "inception"}.get(name, name)
+            network = _network_of(name)
             if name not in WEIGHTS or network in self._networks:
                 continue
             try:
@@ -106,7 +108,7 @@ class Measures:
                 self.absent[name] = str(error)
         if (count := len(photo)) < 3:
             few = f"it needs at least 3 images; there are {count}"
-            self.absent |= {name: few for name in ("fid", "kid") if name in wanted and name not in self.absent}
+            self.absent |= {name: few for name in SET_DISTANCES if name in wanted and name not in self.absent}
         self.names = [name for name in wanted if name not in self.absent]
 
     @property
@@ -116,7 +118,7 @@ class Measures:
 
     def sources(self) -> dict[str, str]:
         """The weights file that each measured metric rests on, by the metric's name."""
-        by_metric = {name: {"fid": "inception", "kid": "inception"}.get(name, name) for name in self.names}
+        by_metric = {name: _network_of(name) for name in self.names}
         used = {name: self._networks[key] for name, key in by_metric.items() if key in self._networks}
         return {name: str(getattr(network, "source", type(network).__name__)) for name, network in used.items()}
 
@@ -124,7 +126,7 @@ class Measures:
         """All figures of faces (N, 3, H, W), each made for the photo of its place.
 
         features: of the faces, where they are known already (see `features`). sets: also the figures of whole sets of
-        images (FID, KID), which cost a tenth of a second an image.
+        images (FID, KID, MMD), which cost a tenth of a second an image.
         """
         per_image = {metric: _PIXELS[metric](self.photo, face) for metric in self.names if metric in _PIXELS}
         if "lpips" in self.names:
@@ -138,18 +140,18 @@ class Measures:
         return in_row(name, {metric: figures[metric] for metric in self.names if metric in figures}, per_image, note)
 
     def of_a_set(self, name: str, features: Array, note: str = "") -> Row:
-        """FID and KID alone, of features (M, D) of photos that belong to nobody in the test set."""
+        """FID, KID and MMD alone, of features (M, D) of photos that belong to nobody in the test set."""
         figures = self._distances(features, paired=False) if self.of_sets and len(features) >= 3 else {}
         return in_row(name, figures, {}, note)
 
     @property
     def of_sets(self) -> list[str]:
-        """Which of FID and KID are measured."""
-        return [name for name in ("fid", "kid") if name in self.names]
+        """Which of FID, KID and MMD are measured."""
+        return [name for name in SET_DISTANCES if name in self.names]
 
     def features(self, images: Tensor) -> Array:
-        """Inception's features (N, D) of images (N, 3, H, W), if FID or KID is measured."""
-        assert self.of_sets, "neither FID nor KID is measured"
+        """Inception's features (N, D) of images (N, 3, H, W), if FID, KID or MMD is measured."""
+        assert self.of_sets, "no figure of whole sets is measured"
         found: Array = self._networks["inception"](images)
         return found
 
@@ -180,13 +182,14 @@ class Measures:
         return self.identity, points, self.identity.embed(self.photo, points)
 
     @cached_property
-    def _real_features(self) -> Array:
+    def real_features(self) -> Array:
+        """Inception's features (N, D) of the true photos, if a figure of whole sets is measured."""
         return self.features(self.photo)
 
     def _distances(self, made: Array, *, paired: bool) -> dict[str, Interval]:
-        real, distances = self._real_features, {"fid": frechet_distance, "kid": _kernel}
+        real = self.real_features
         groups = 100 if max(len(made), len(real)) <= 300 else 20  # a Fréchet distance of thousands takes seconds
-        return {name: jackknife(distances[name], real, made, paired=paired, groups=groups) for name in self.of_sets}
+        return {name: jackknife(SET_DISTANCES[name], real, made, paired=paired, groups=groups) for name in self.of_sets}
 
 
 def line_figures(measures: Measures, name: str, drawing: Tensor, target: Tensor, sketch: Tensor | None) -> Row:
@@ -212,10 +215,22 @@ def in_row(name: str, figures: Mapping[str, Interval], per_image: Mapping[str, A
     return Row(name, figures, {metric: np.asarray(values).tolist() for metric, values in per_image.items()}, note)
 
 
+def _network_of(metric: str) -> str:
+    """The name, in `_LOADERS`, of the network that a metric looks through, if it does."""
+    return "inception" if metric in SET_DISTANCES else metric
+
+
 def _kernel(real: Array, made: Array) -> float:
     """KID's estimate over all images, without the subsets, which a jackknife has no use for."""
     return kernel_distance(real, made, subsets=2).value
 
+
+#: How far apart two sets of Inception features are, (N, D) and (M, D), by the metric's name.
+SET_DISTANCES: dict[str, Callable[[Array, Array], float]] = {
+    "fid": frechet_distance,
+    "kid": _kernel,
+    "mmd": gaussian_mmd,
+}
 
 _LOADERS: dict[str, Callable[[], Any]] = {
     "inception": InceptionFeatures.from_pretrained,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..sketching.styles import STYLES, SketchMixture
+from ..sketching.styles import SketchMixture
 from .frozen import FrozenSketches, draw_frozen
 
 __all__ = ["TRACKS", "Samples", "artist_samples", "in_one_style", "read_photos", "synthetic_samples"]
@@ -93,7 +93,7 @@ def synthetic_samples(
         "drawn by": _mixture_in_words(mixture),
         "seed": seed,
         "epoch": 0,
-        "styles": {name: styles.count(name) for name in STYLES if name in styles},
+        "styles": {name: styles.count(name) for name in mixture.names if name in styles},
         "test sketches": said,
     }
     return Samples(names, photo, sketch, kinds["detail"], kinds.get("contour"), styles, statement)
@@ -122,8 +122,7 @@ def in_one_style(samples: Samples, style: str, seed: int, mixture: SketchMixture
     are compared on equal terms.
     """
     base = SketchMixture() if mixture is None else mixture
-    single = SketchMixture({style: 1.0}, base.simplify, base.deform, base.ranges)
-    sketch = draw_frozen(single, samples.photo, seed)
+    sketch = draw_frozen(base.only(style), samples.photo, seed)
     styles = (style,) * len(samples)
     return Samples(samples.names, samples.photo, sketch, samples.detail, samples.contour, styles, samples.statement)
 

@@ -27,6 +27,9 @@ HEADINGS: dict[str, tuple[str, int]] = {
     "identity": ("identity ↑", 3),
     "fid": ("FID ↓", 1),
     "kid": ("KID ↓", 4),
+    "mmd": ("MMD ↓", 3),
+    "region_psnr": ("PSNR in the region ↑", 2),
+    "bpp": ("bits per pixel ↓", 3),
     "grey_psnr": ("PSNR, grey ↑", 2),
     "grey_ssim": ("SSIM, grey, window 51 ↑", 3),
     "relative_l1": ("relative L1, grey ↓", 4),
@@ -38,8 +41,9 @@ HEADINGS: dict[str, tuple[str, int]] = {
     "nearest": ("cosine to the nearest training person", 3),
     "nearest_most": ("most", 3),
     "people": ("training people who are nearest to someone", 0),
+    "difference": ("difference", 3),
 }
-OF_SETS = ("fid", "kid")  # whose number of images belongs beside them
+OF_SETS = ("fid", "kid", "mmd")  # whose number of images belongs beside them
 
 #: The paper's tables: row -> figures. At 256 pixels, on a split that the paper does not give.
 PAPER_TABLES: dict[str, dict[str, dict[str, float]]] = {
@@ -71,12 +75,14 @@ class Table:
     Args:
         key: "faces", "lines", "styles" or "copies".
         title: a heading. rows: in their order. note: a sentence below.
+        headings: column -> (heading, digits after the point), in the columns' order.
     """
 
     key: str
     title: str
     rows: Sequence[Row]
     note: str = ""
+    headings: Mapping[str, tuple[str, int]] = field(default_factory=lambda: HEADINGS)
 
 
 @dataclass(frozen=True)
@@ -200,14 +206,14 @@ class Report:
     def _markdown_of(self, table: Table) -> list[str]:
         paper = PAPER_TABLES.get(table.key, {})
         present = {name for row in table.rows for name in row.figures}
-        columns = [name for name in HEADINGS if name in present]
+        columns = [name for name in table.headings if name in present]
         heads = []
         for name in columns:
             count = f" (N = {len(self.names)})" if name in OF_SETS else ""
-            heads.append(HEADINGS[name][0] + count)
+            heads.append(table.headings[name][0] + count)
         lines = [_line(["", *heads]), _line(["---"] * (len(columns) + 1))]
         for row in table.rows:
-            cells = [_cell(row.figures.get(name), HEADINGS[name][1], len(self.names)) for name in columns]
+            cells = [_cell(row.figures.get(name), table.headings[name][1], len(self.names)) for name in columns]
             lines.append(_line([f"{row.name}{f' ({row.note})' if row.note else ''}", *cells]))
         shown = {name: values for name, values in paper.items() if set(values) & set(columns)}
         for name, values in shown.items():

@@ -2,7 +2,9 @@
 
 from torch import nn
 
+from .colour_led import ColourLed
 from .encoder_decoder import EncoderDecoder
+from .from_colours import FromColours
 from .hed import HED
 from .lpips import LPIPS
 from .mru_unet import MaskedResidualUnit, MRUUNet
@@ -12,21 +14,30 @@ from .patchgan import (
     PatchGAN70,
     SNPatchGAN,
     mean_logit,
+    per_scale,
     without_power_iteration,
 )
 from .unet import UNet
 from .vgg import VGG19
 
 #: What a network of a model folder may be, by its class's name there.
-GENERATORS: dict[str, type[nn.Module]] = {"EncoderDecoder": EncoderDecoder, "MRUUNet": MRUUNet, "UNet": UNet}
+GENERATORS: dict[str, type[nn.Module]] = {
+    "EncoderDecoder": EncoderDecoder,
+    "ColourLed": ColourLed,
+    "FromColours": FromColours,
+    "MRUUNet": MRUUNet,
+    "UNet": UNet,
+}
 
 __all__ = [
     "GENERATORS",
     "HED",
     "LPIPS",
     "VGG19",
+    "ColourLed",
     "DiscriminatorOutput",
     "EncoderDecoder",
+    "FromColours",
     "MRUUNet",
     "MaskedResidualUnit",
     "MultiScaleDiscriminator",
@@ -34,5 +45,6 @@ __all__ = [
     "SNPatchGAN",
     "UNet",
     "mean_logit",
+    "per_scale",
     "without_power_iteration",
 ]

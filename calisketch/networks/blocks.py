@@ -25,17 +25,20 @@ class ResidualBlock(nn.Module):
     """x + f(x), f two 3x3 convolutions with instance norm, the first dilated: (B, C, H, W) -> (B, C, H, W).
 
     The paper says "dilation 2"; the first of the two is dilated and the second is not, as in EdgeConnect, whose set-up
-    the paper follows.
+    the paper follows. While training, ``dropout`` of the elements between the two are zeroed.
     """
 
-    def __init__(self, channels: int, dilation: int = 2):
+    def __init__(self, channels: int, dilation: int = 2, dropout: float = 0.0):
         super().__init__()
+        self.dropout = dropout
         self.dilated = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, padding_mode="reflect")
         self.plain = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
         self.norm = nn.InstanceNorm2d(channels)  # no parameters, no running statistics: one serves both
 
     def forward(self, features: Tensor) -> Tensor:
         inner = F.relu(self.norm(self.dilated(features)))
+        if self.dropout:
+            inner = F.dropout(inner, self.dropout, self.training)
         return features + self.norm(self.plain(inner))
 
 
@@ -54,6 +57,19 @@ class UpConvNormReLU(nn.Module):
         convolution, norm = self.conv[0], self.conv[1]
         assert isinstance(convolution, nn.Conv2d)
         return F.relu(norm(resize_and_convolve(features, resize_kernel(convolution.weight), convolution.bias)))
+
+
+class BilinearConvNormReLU(nn.Module):
+    """Bilinear resize x2, then 3x3 convolution, instance norm, ReLU: (B, I, H, W) -> (B, O, 2H, 2W)."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.conv = ConvNormReLU(in_channels, out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        larger = F.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
+        result: Tensor = self.conv(larger)
+        return result
 
 
 def resize_kernel(weight: Tensor) -> Tensor:

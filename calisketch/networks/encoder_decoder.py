@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .blocks import ConvNormReLU, ResidualBlock, UpConvNormReLU, check_side, initialise, make_head
+from .blocks import BilinearConvNormReLU, ConvNormReLU, ResidualBlock, UpConvNormReLU, check_side, initialise, make_head
+
+UPSAMPLINGS: dict[str, type[nn.Module]] = {"nearest": UpConvNormReLU, "bilinear": BilinearConvNormReLU}
 
 
 class EncoderDecoder(nn.Module):
@@ -26,9 +28,12 @@ class EncoderDecoder(nn.Module):
         dilation: of the first convolution of each block.
         skips: concatenate encoder features into the decoder.
         head: "sigmoid" (SCN) or "tanh" (ISN, (tanh + 1) / 2).
+        dropout: probability in every residual block while training (X-GANs: .5).
+        upsampling: of the first decoder: "nearest", or "bilinear" (PI-REC); the second's is nearest.
 
     Raises:
-        ValueError: a count below 1, skips that is no bool, or an unknown head; in ``forward`` a side that does not fit.
+        ValueError: a count below 1, skips that is no bool, a dropout outside [0, 1), an unknown head or upsampling; in
+            ``forward`` a side that does not fit.
     """
 
     divisor = 4
@@ -43,6 +48,8 @@ class EncoderDecoder(nn.Module):
         dilation: int = 2,
         skips: bool = True,
         head: str = "sigmoid",
+        dropout: float = 0.0,
+        upsampling: str = "nearest",
     ):
         super().__init__()
         if min(in_channels, out_channels, width, blocks, dilation) < 1:
@@ -52,6 +59,10 @@ class EncoderDecoder(nn.Module):
             )
         if not isinstance(skips, bool):  # "no" would be as true as "yes"
             raise ValueError(f"skips must be True or False; got {skips!r}.")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be a probability in [0, 1); got {dropout!r}. 0 switches it off.")
+        if upsampling not in UPSAMPLINGS:
+            raise ValueError(f"upsampling must be one of {sorted(UPSAMPLINGS)}; got {upsampling!r}.")
         self.config: dict[str, Any] = {
             "in_channels": in_channels,
             "out_channels": out_channels,
@@ -61,13 +72,17 @@ class EncoderDecoder(nn.Module):
             "skips": skips,
             "head": head,
         }
+        if dropout:  # named where they are used only, so that an older calisketch reads all other models
+            self.config["dropout"] = dropout
+        if upsampling != "nearest":
+            self.config["upsampling"] = upsampling
         self.skips = skips
         twice = 2 if skips else 1
         self.encoder0 = ConvNormReLU(in_channels, width, kernel=7)
         self.encoder1 = ConvNormReLU(width, 2 * width, kernel=4, stride=2)
         self.encoder2 = ConvNormReLU(2 * width, 4 * width, kernel=4, stride=2)
-        self.residual = nn.Sequential(*(ResidualBlock(4 * width, dilation) for _ in range(blocks)))
-        self.decoder1 = UpConvNormReLU(twice * 4 * width, 2 * width)
+        self.residual = nn.Sequential(*(ResidualBlock(4 * width, dilation, dropout) for _ in range(blocks)))
+        self.decoder1 = UPSAMPLINGS[upsampling](twice * 4 * width, 2 * width)
         self.decoder2 = UpConvNormReLU(twice * 2 * width, width)
         self.output = nn.Conv2d(twice * width, out_channels, 7, padding=3, padding_mode="reflect")
         self.head = make_head(head)
@@ -81,7 +96,11 @@ class EncoderDecoder(nn.Module):
         features = self.residual(e2)
         features = self.decoder1(self._join(features, e2))  # (B, 2w, H/2, W/2)
         features = self.decoder2(self._join(features, e1))  # (B, w, H, W)
-        return self.head(self.output(self._join(features, e0)))
+        return self.head(self._finish(self.output(self._join(features, e0)), image))
+
+    def _finish(self, painted: Tensor, image: Tensor) -> Tensor:
+        """What the head is given: all of it painted, whatever the input is."""
+        return painted
 
     def _join(self, features: Tensor, skip: Tensor) -> Tensor:
         return torch.cat([features, skip], dim=1) if self.skips else features

@@ -27,6 +27,20 @@ class DiscriminatorOutput(NamedTuple):
     features: list[Tensor]
 
 
+def per_scale(output: DiscriminatorOutput) -> list[list[Tensor]]:
+    """The features of each scale by itself, of discriminators that are alike.
+
+    Raises:
+        ValueError: the scales have not the same number of layers.
+    """
+    count, uneven = divmod(len(output.features), len(output.logits))
+    if uneven:
+        raise ValueError(
+            f"scales must have as many layers each; got {len(output.features)} features of {len(output.logits)} scales."
+        )
+    return [output.features[count * scale : count * (scale + 1)] for scale in range(len(output.logits))]
+
+
 def mean_logit(output: DiscriminatorOutput) -> Tensor:
     """The mean over elements, averaged over scales: a discriminator's score of a batch, as a scalar."""
     return torch.stack([scale.float().mean() for scale in output.logits]).mean()
@@ -87,7 +101,8 @@ class SNPatchGAN(_PatchDiscriminator):
 class PatchGAN70(_PatchDiscriminator):
     """pix2pix's 70x70 receptive field: 4x4 convolutions, 64-128-256-512-1, strides 2 2 2 1 1.
 
-    On few images the larger SNPatchGAN overfits; this one sees texture only.
+    On few images the larger SNPatchGAN overfits; this one sees texture only. With ``layers`` other than 3 the receptive
+    field is another: 16 pixels with 1, 34 with 2, 142 with 4. Sides must be at least 3 * 2 ** layers.
 
     Args:
         in_channels: of the images it judges.
@@ -95,11 +110,17 @@ class PatchGAN70(_PatchDiscriminator):
         spectral: normalise the weights spectrally; False: the outputs of the three middle layers, as pix2pix does. (Its
             batch normalisation, on batches of one, is the instance normalisation with scale and shift that stands here:
             in larger batches too, real and fake images then do not mix.)
+        layers: convolutions of stride 2.
+
+    Raises:
+        ValueError: layers outside 1 to 8.
     """
 
-    def __init__(self, in_channels: int, width: int = 64, spectral: bool = True):
-        channels = [in_channels, width, 2 * width, 4 * width, 8 * width, 1]
-        strides = [2, 2, 2, 1, 1]
+    def __init__(self, in_channels: int, width: int = 64, spectral: bool = True, layers: int = 3):
+        if not 1 <= layers <= 8:
+            raise ValueError(f"layers must be from 1 to 8; got {layers!r}. 3 makes the 70x70 receptive field.")
+        channels = [in_channels, *(width * min(2**layer, 8) for layer in range(layers + 1)), 1]
+        strides = [*([2] * layers), 1, 1]
         super().__init__(
             [nn.Conv2d(i, o, 4, s, 1) for i, o, s in zip(channels[:-1], channels[1:], strides, strict=True)], spectral
         )
@@ -111,6 +132,8 @@ class MultiScaleDiscriminator(nn.Module):
     Args:
         discriminators: one for each scale, the finest first.
 
+    Its output's logits and features are those of all scales in turn; `per_scale` takes the features apart.
+
     Raises:
         ValueError: none given.
     """
@@ -120,6 +143,17 @@ class MultiScaleDiscriminator(nn.Module):
         if not discriminators:
             raise ValueError("discriminators must hold at least one; got an empty sequence.")
         self.discriminators = nn.ModuleList(discriminators)
+
+    @classmethod
+    def of_patches(
+        cls, in_channels: int, scales: int = 3, width: int = 64, spectral: bool = False, layers: int = 3
+    ) -> MultiScaleDiscriminator:
+        """``scales`` discriminators `PatchGAN70`, alike but each with weights of its own; for the others see there.
+
+        Raises:
+            ValueError: scales below 1.
+        """
+        return cls([PatchGAN70(in_channels, width, spectral, layers) for _ in range(scales)])
 
     def forward(self, image: Tensor) -> DiscriminatorOutput:
         logits: list[Tensor] = []

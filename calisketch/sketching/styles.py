@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from calisketch.sketching.contour import CONTOUR_RANGES, CONTOUR_UNIFORMS, conto
 from calisketch.sketching.deform import DEFORM_RANGES, DEFORM_UNIFORMS, deform
 from calisketch.sketching.fdog import FDOG_RANGES, fdog
 from calisketch.sketching.kernels import parameters_from_uniforms
+from calisketch.sketching.learned import LearnedStyle
 from calisketch.sketching.photocopy import PHOTOCOPY_RANGES, photocopy
 from calisketch.sketching.simplify import SIMPLIFY_RANGES, simplify
 from calisketch.sketching.xdog import XDOG_RANGES, xdog
@@ -46,16 +48,19 @@ PARAMETERS = 8  # columns reserved for each step's parameters: a new parameter t
 _SECTIONS = (3, PARAMETERS, PARAMETERS, PARAMETERS, CONTOUR_UNIFORMS, DEFORM_UNIFORMS)
 
 
-def sample_seed(seed: int, epoch: int, index: int) -> int:
-    """A 63 bit seed from (run seed, epoch, sample index): the same on every machine and in every version."""
-    digest = hashlib.blake2b(f"{seed}/{epoch}/{index}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
+def sample_seed(seed: int, epoch: int, index: int, stream: str = "") -> int:
+    """A 63 bit seed from (run seed, epoch, sample index): the same on every machine and in every version.
+
+    stream: a name, for whatever draws for the same sample beside the mixture and must not repeat its numbers.
+    """
+    key = f"{seed}/{epoch}/{index}" + (f"/{stream}" if stream else "")
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little") >> 1
 
 
-def sample_uniforms(seed: int, epoch: int, index: Sequence[int], count: int) -> Tensor:
-    """(B, count) uniform numbers on the CPU, row k from its own generator seeded by (seed, epoch, index[k])."""
-    rows = [torch.rand(count, generator=torch.Generator().manual_seed(sample_seed(seed, epoch, int(k)))) for k in index]
-    return torch.stack(rows)
+def sample_uniforms(seed: int, epoch: int, index: Sequence[int], count: int, stream: str = "") -> Tensor:
+    """(B, count) uniform numbers on the CPU, row k from its own generator seeded by (seed, epoch, index[k], stream)."""
+    seeds = [sample_seed(seed, epoch, int(k), stream) for k in index]
+    return torch.stack([torch.rand(count, generator=torch.Generator().manual_seed(each)) for each in seeds])
 
 
 class SketchMixture:
@@ -65,14 +70,17 @@ class SketchMixture:
     mates, not on the device, not on what was drawn before. So a resumed run equals an uninterrupted one.
 
     Args:
-        weights: probability of each style, up to a common factor.
+        weights: probability of each style, up to a common factor; None: all alike.
         simplify: probability that a sketch is simplified.
         deform: probability that a sketch's strokes are deformed.
         ranges: parameter ranges that replace the defaults, by step and name, e.g. ``{"xdog": {"sigma": (1, 2)}}``.
+        learned: styles beside the four, by a name of their own: the model folder of a photo-to-sketch network, e.g.
+            ``{"artist": "runs/photo_to_sketch/model"}``. It has no parameters; `weights` says its share.
 
     Raises:
-        ValueError: an unknown style, step or parameter, a negative weight, a probability outside [0, 1], or a range
-            that is not two numbers, the lower first.
+        ValueError: an unknown style, step or parameter, a negative weight, a probability outside [0, 1], a range that
+            is not two numbers, the lower first, or a learned style without a share or with a name that is taken.
+        FileNotFoundError, ModelFolderError: as for `LearnedStyle`.
     """
 
     def __init__(
@@ -81,22 +89,32 @@ class SketchMixture:
         simplify: float = 0.5,
         deform: float = 0.5,
         ranges: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
+        learned: Mapping[str, str | os.PathLike[str] | LearnedStyle] | None = None,
     ) -> None:
-        weights = dict.fromkeys(STYLES, 0.25) if weights is None else dict(weights)
-        unknown = sorted(set(weights) - set(STYLES))
+        self.learned = _learned_styles(learned)
+        known = [*STYLES, *self.learned]
+        weights = dict.fromkeys(known, 1 / len(known)) if weights is None else dict(weights)
+        unknown = sorted(set(weights) - set(known))
         if unknown:
-            raise ValueError(f"weights names unknown styles: got {unknown}, expected some of {sorted(STYLES)}.")
+            raise ValueError(f"weights names unknown styles: got {unknown}, expected some of {sorted(known)}.")
+        if without := sorted(self.learned.keys() - weights.keys()):
+            raise ValueError(f"weights must give the learned styles {without} a share, too; got {weights}.")
         if min(weights.values(), default=-1.0) < 0.0 or sum(weights.values()) <= 0.0:
             raise ValueError(f"weights must be non-negative with a positive sum; got {weights}.")
         for name, probability in (("simplify", simplify), ("deform", deform)):
             if not 0.0 <= probability <= 1.0:
                 raise ValueError(f"{name} must be a probability in [0, 1]; got {probability}.")
         # In the order of STYLES, so that the order in a config file changes no drawing.
-        self.names = tuple(name for name in STYLES if name in weights)
+        self.names = tuple(name for name in known if name in weights)
         shares = torch.tensor([float(weights[name]) for name in self.names])
         self.cumulated = shares.cumsum(0) / shares.sum()
         self.simplify, self.deform = float(simplify), float(deform)
         self.ranges = _merged_ranges(ranges)
+
+    def only(self, style: str) -> SketchMixture:
+        """The same, but all in one style: simplification, deformation and all parameters stay, sample by sample."""
+        learned = {style: self.learned[style]} if style in self.learned else None
+        return SketchMixture({style: 1.0}, self.simplify, self.deform, self.ranges, learned)
 
     @torch.no_grad()
     def __call__(self, photo: Tensor, *, seed: int, epoch: int, index: Sequence[int] | Tensor) -> Tensor:
@@ -124,7 +142,7 @@ class SketchMixture:
             from the seed, as everything else here does.
         """
         draws = self._draws(seed, epoch, [int(k) for k in index])
-        steps = {name: _rows_of(self.ranges[name], draws.style) for name in self.names}
+        steps = {name: _rows_of(self.ranges.get(name, {}), draws.style) for name in self.names}
         simplify_rows = _rows_of(self.ranges["simplify"], draws.simplify)
         deform_rows = _rows_of(self.ranges["deform"], draws.deform)
         return [
@@ -163,8 +181,8 @@ class SketchMixture:
         for k, name in enumerate(self.names):
             rows = (draws.choice == k).nonzero().flatten()
             if len(rows):
-                style = STYLES[name]
-                parameters = parameters_from_uniforms(self.ranges[name], draws.style[rows])
+                style = Style(self.learned[name].draw, {}) if name in self.learned else STYLES[name]
+                parameters = parameters_from_uniforms(self.ranges.get(name, {}), draws.style[rows])
                 if style.uniforms:
                     parameters["uniforms"] = draws.contour_field[rows, : style.uniforms]
                 on_device = rows.to(photo.device)
@@ -196,6 +214,19 @@ class _Draws:
     deform: Tensor
     contour_field: Tensor
     deform_field: Tensor
+
+
+def _learned_styles(
+    given: Mapping[str, str | os.PathLike[str] | LearnedStyle] | None,
+) -> dict[str, LearnedStyle]:
+    """Sorted by name, so that the order in a config file changes no drawing."""
+    taken = sorted((given or {}).keys() & {*STYLES, "simplify", "deform"})
+    if taken:
+        raise ValueError(f"learned styles must have names of their own; got {taken}, which the mixture has already.")
+    return {
+        name: model if isinstance(model, LearnedStyle) else LearnedStyle(model)
+        for name, model in sorted((given or {}).items())
+    }
 
 
 def _rows_of(ranges: Ranges, uniforms: Tensor) -> list[dict[str, float]]:

@@ -2,7 +2,24 @@
 
 from .cali_sketch import CaliSketchSystem
 from .isn_only import ISNOnlySystem
+from .photo_to_sketch import PhotoToSketch, PhotoToSketchSystem
+from .pi_rec import PhaseWeights, PIRecGAN, PIRecSystem
 from .pix2pix import Pix2Pix, Pix2PixSystem
 from .system import Channels, System
+from .x_gans import XGans, XGansSystem
 
-__all__ = ["CaliSketchSystem", "Channels", "ISNOnlySystem", "Pix2Pix", "Pix2PixSystem", "System"]
+__all__ = [
+    "CaliSketchSystem",
+    "Channels",
+    "ISNOnlySystem",
+    "PIRecGAN",
+    "PIRecSystem",
+    "PhaseWeights",
+    "PhotoToSketch",
+    "PhotoToSketchSystem",
+    "Pix2Pix",
+    "Pix2PixSystem",
+    "System",
+    "XGans",
+    "XGansSystem",
+]

@@ -1,13 +1,18 @@
-"""Cali-Sketch's Algorithm 1 as three stages: SCN alone, ISN alone, both together."""
+"""Cali-Sketch's Algorithm 1 as three stages: SCN alone, ISN alone, both together.
+
+An ISN whose generator takes colours (`calisketch.colours`) is given ``batch["colours"]`` beside R in the stages that
+train it; nothing else changes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ..checks import check_positive
+from ..colours import CHANNELS, over_paper
 from ..isn import ISN
 from ..scn import SCN
 from ..stage import Batch, Schedule, Stage
@@ -21,6 +26,22 @@ PAPER_SCHEDULES = {
 }
 FLOWS = ("full", "detach")
 SYNTHESIS_INPUTS = ("edges", "refined")
+
+
+def shown(isn: ISN, made: Batch, columns: Sequence[str]) -> Batch:
+    """A preview's columns, as far as there are such images: colours, where the ISN takes them, over white paper."""
+    pictures = {name: image for name, image in made.items() if name != "colours"}
+    if isn.takes_colours:
+        pictures["colours"] = over_paper(made["colours"])
+    return {name: pictures[name] for name in columns if name in pictures}
+
+
+def channels_of(isn: ISN) -> dict[str, Channels]:
+    """What an ISN's networks are given and have to make, for `System.channels`."""
+    return {
+        "isn.generator": Channels(isn.generator, 1 + CHANNELS if isn.takes_colours else 1, 3),
+        "isn.discriminator": Channels(isn.discriminator, 3),
+    }
 
 
 class CalibrationStage:
@@ -85,7 +106,7 @@ class SynthesisStage:
         else:
             with torch.no_grad():
                 refined = self.calibrate(batch["sketch"])
-        return {**batch, "refined": refined, "face": self.isn(refined)}
+        return {**batch, "refined": refined, "face": self.isn(refined, self.isn.colours_of(batch))}
 
     def discriminator_losses(self, batch: Batch) -> Batch:
         return self.isn.discriminator_losses(batch)
@@ -98,8 +119,7 @@ class SynthesisStage:
 
     @torch.no_grad()
     def preview(self, batch: Batch) -> Batch:
-        made = self.generate(batch)
-        return {name: made[name] for name in ("refined", "contour", "detail", "photo", "face") if name in made}
+        return shown(self.isn, self.generate(batch), ("refined", "colours", "contour", "detail", "photo", "face"))
 
     @torch.no_grad()
     def plateau_figure(self, batch: Batch) -> Tensor:
@@ -137,7 +157,7 @@ class JointStage:
 
     def generate(self, batch: Batch) -> Batch:
         refined = self.scn(batch["sketch"])
-        face = self.isn(refined if self.flow == "full" else refined.detach())
+        face = self.isn(refined if self.flow == "full" else refined.detach(), self.isn.colours_of(batch))
         return {**batch, "refined": refined, "face": face}
 
     def discriminator_losses(self, batch: Batch) -> Batch:
@@ -152,10 +172,8 @@ class JointStage:
 
     @torch.no_grad()
     def preview(self, batch: Batch) -> Batch:
-        made = self.generate(batch)
-        return {
-            name: made[name] for name in ("sketch", "refined", "contour", "detail", "photo", "face") if name in made
-        }
+        columns = ("sketch", "refined", "colours", "contour", "detail", "photo", "face")
+        return shown(self.isn, self.generate(batch), columns)
 
     @torch.no_grad()
     def plateau_figure(self, batch: Batch) -> Tensor:
@@ -213,6 +231,5 @@ class CaliSketchSystem:
         return {
             "scn.generator": Channels(self.scn.generator, 1, 1),
             "scn.discriminator": Channels(self.scn.discriminator, 1),
-            "isn.generator": Channels(self.isn.generator, 1, 3),
-            "isn.discriminator": Channels(self.isn.discriminator, 3),
+            **channels_of(self.isn),
         }

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..isn import ISN
 from ..stage import Batch, Schedule, Stage
-from .cali_sketch import SynthesisStage
+from .cali_sketch import SynthesisStage, channels_of, shown
 from .system import Channels
 
 # The steps of Cali-Sketch's three stages together, at the rates of its second one.
@@ -27,12 +27,11 @@ class UncalibratedStage(SynthesisStage):
         self.needs_sketch = True
 
     def generate(self, batch: Batch) -> Batch:
-        return {**batch, "face": self.isn(batch["sketch"])}
+        return {**batch, "face": self.isn(batch["sketch"], self.isn.colours_of(batch))}
 
     @torch.no_grad()
     def preview(self, batch: Batch) -> Batch:
-        made = self.generate(batch)
-        return {name: made[name] for name in ("sketch", "photo", "face")}
+        return shown(self.isn, self.generate(batch), ("sketch", "colours", "photo", "face"))
 
 
 class ISNOnlySystem:
@@ -63,7 +62,4 @@ class ISNOnlySystem:
 
     @property
     def channels(self) -> dict[str, Channels]:
-        return {
-            "isn.generator": Channels(self.isn.generator, 1, 3),
-            "isn.discriminator": Channels(self.isn.discriminator, 3),
-        }
+        return channels_of(self.isn)

@@ -40,9 +40,18 @@ class Pix2Pix(nn.Module):
         l1_weight: lambda of Eq. 4.
         objective: "vanilla", the paper's cross-entropy, or "lsgan".
 
+    Attributes:
+        name: of the network, its stage and its loss terms.
+        given, wanted, made: what a batch calls x, y and G(x).
+        channels: of x and y.
+
     Raises:
         ValueError: a negative weight or an unknown objective.
     """
+
+    name = "pix2pix"
+    given, wanted, made = "sketch", "photo", "face"
+    channels = (1, 3)
 
     def __init__(
         self,
@@ -55,66 +64,63 @@ class Pix2Pix(nn.Module):
         check_positive("l1_weight", l1_weight, zero=True)
         if objective not in OBJECTIVES:
             raise ValueError(f"objective must be one of {sorted(OBJECTIVES)}; got {objective!r}.")
-        self.generator = UNet() if generator is None else generator
-        self.discriminator = PatchGAN70(1 + 3, spectral=False) if discriminator is None else discriminator
+        self.generator = UNet(*self.channels) if generator is None else generator
+        self.discriminator = PatchGAN70(sum(self.channels), spectral=False) if discriminator is None else discriminator
         self.l1_weight = l1_weight
         self.discriminator_objective, self.generator_objective = OBJECTIVES[objective]
 
-    def forward(self, sketch: Tensor) -> Tensor:
-        """G(x). sketch (B, 1, H, W) in [0, 1], ink = 1; the result (B, 3, H, W) in [0, 1], RGB."""
-        check_image(sketch, 1, "sketch", range01=False)
-        return self.generator(sketch)
+    def forward(self, given: Tensor) -> Tensor:
+        """G(x). Line drawings (B, 1, H, W) have ink = 1, photos are RGB (B, 3, H, W); both in [0, 1]."""
+        check_image(given, self.channels[0], self.given, range01=False)
+        return self.generator(given)
 
     def discriminator_losses(self, batch: Batch) -> Batch:
-        """Eq. 1 for D: (x, photo) is real, (x, ``batch["face"]``), detached here, is fake."""
-        real, fake = _pairs(batch["sketch"], batch["photo"]), _pairs(batch["sketch"], batch["face"].detach())
+        """Eq. 1 for D: (x, y) is real, (x, G(x)), detached here, is fake."""
+        real, fake = self._pairs(batch, self.wanted), self._pairs(batch, self.made, detach=True)
         logits = self.discriminator(torch.cat([real, fake])).logits
         real_logits, fake_logits = zip(*(scale.chunk(2) for scale in logits), strict=True)
-        return {"pix2pix/discriminator": self.discriminator_objective(real_logits, fake_logits)}
+        return {f"{self.name}/discriminator": self.discriminator_objective(real_logits, fake_logits)}
 
     def generator_losses(self, batch: Batch) -> Batch:
         """Eq. 4: G's side of Eq. 1 + lambda * Eq. 3."""
-        logits = self.discriminator(_pairs(batch["sketch"], batch["face"])).logits
-        distance = 2 * l1(batch["photo"], batch["face"])  # in [-1, 1], as the paper's images are
+        logits = self.discriminator(self._pairs(batch, self.made)).logits
+        distance = 2 * l1(batch[self.wanted], batch[self.made])  # in [-1, 1], as the paper's images are
         return {
-            "pix2pix/adversarial": self.generator_objective(logits),  # Eq. 1, maximising log D(x, G(x)) (section 3.3)
-            "pix2pix/l1": self.l1_weight * distance,  # Eq. 3
+            f"{self.name}/adversarial": self.generator_objective(logits),  # Eq. 1, maximising log D(x, G(x)) (3.3)
+            f"{self.name}/l1": self.l1_weight * distance,  # Eq. 3
         }
 
     @torch.no_grad()
     def scores(self, batch: Batch) -> Batch:
-        """D's mean logit on photos and on painted faces, beside their sketch."""
+        """D's mean logit on what is wanted and on what is made, beside what is given."""
         with without_power_iteration(self.discriminator):
-            real, fake = (
-                mean_logit(self.discriminator(_pairs(batch["sketch"], batch[name]))) for name in ("photo", "face")
-            )
-        return {"pix2pix/real": real, "pix2pix/fake": fake}
+            real, fake = (mean_logit(self.discriminator(self._pairs(batch, name))) for name in (self.wanted, self.made))
+        return {f"{self.name}/real": real, f"{self.name}/fake": fake}
 
     @torch.no_grad()
-    def plateau_figure(self, face: Tensor, batch: Batch) -> Tensor:
+    def plateau_figure(self, made: Tensor, batch: Batch) -> Tensor:
         """Eq. 3 in our [0, 1]: mean |y - G(x)|."""
-        return l1(batch["photo"], face)
+        return l1(batch[self.wanted], made)
 
-
-def _pairs(sketch: Tensor, photo: Tensor) -> Tensor:
-    """What D sees, (B, 1 + 3, H, W) in [-1, 1]."""
-    return 2 * torch.cat([sketch, photo.to(sketch.dtype)], dim=1) - 1
+    def _pairs(self, batch: Batch, name: str, detach: bool = False) -> Tensor:
+        """What D sees: x beside what the batch calls ``name``, (B, sum(channels), H, W) in [-1, 1]."""
+        given, beside = batch[self.given], batch[name].detach() if detach else batch[name]
+        return 2 * torch.cat([given, beside.to(given.dtype)], dim=1) - 1
 
 
 class TranslationStage:
-    """The only stage: x -> G(x), on the raw sketch."""
-
-    name = "pix2pix"
+    """The only stage: x -> G(x), on what is given as it is."""
 
     def __init__(self, pix2pix: Pix2Pix, schedule: Schedule):
+        self.name = pix2pix.name
         self.pix2pix = pix2pix
         self.schedule = schedule
-        self.generators: dict[str, nn.Module] = {"pix2pix": pix2pix.generator}
-        self.discriminators: dict[str, nn.Module] = {"pix2pix": pix2pix.discriminator}
+        self.generators: dict[str, nn.Module] = {self.name: pix2pix.generator}
+        self.discriminators: dict[str, nn.Module] = {self.name: pix2pix.discriminator}
         self.frozen: dict[str, nn.Module] = {}
 
     def generate(self, batch: Batch) -> Batch:
-        return {**batch, "face": self.pix2pix(batch["sketch"])}
+        return {**batch, self.pix2pix.made: self.pix2pix(batch[self.pix2pix.given])}
 
     def discriminator_losses(self, batch: Batch) -> Batch:
         return self.pix2pix.discriminator_losses(batch)
@@ -132,7 +138,7 @@ class TranslationStage:
 
     @torch.no_grad()
     def plateau_figure(self, batch: Batch) -> Tensor:
-        return self.pix2pix.plateau_figure(self.generate(batch)["face"], batch)
+        return self.pix2pix.plateau_figure(self.generate(batch)[self.pix2pix.made], batch)
 
 
 class Pix2PixSystem:

@@ -24,8 +24,9 @@ class System(Protocol):
     Attributes:
         name: of its file in conf/system.
         stages: in the order in which they are run.
-        generators: what a model folder of it holds: "isn", the network that paints, and "scn", where there is one,
-            which calibrates before.
+        generators: what a model folder of it holds, by the names that the class which loads it looks for: "isn", the
+            network that paints from strokes, and "scn", where there is one, which calibrates before; "pi_rec", "x_gan"
+            and "sketcher" of the relatives.
         channels: by its key in the configuration below ``system``, every network and the channels it has to take.
     """
 

@@ -182,7 +182,7 @@ class RunState:
         return taken
 
     def _init_one(self, source: str | Path, names: list[str] | None) -> tuple[Path, list[str]]:
-        path, state = self._weights_of(source)
+        path, state = self._weights_of(source, names)
         for name in names or []:
             if name not in self.generators:
                 raise CheckpointError(f"init_from.{name}: no such network; there are {sorted(self.generators)}.")
@@ -196,7 +196,7 @@ class RunState:
             self.trained += [name] if name not in self.trained else []
         return path, chosen
 
-    def _weights_of(self, source: str | Path) -> tuple[Path, Mapping[str, Any]]:
+    def _weights_of(self, source: str | Path, names: list[str] | None) -> tuple[Path, Mapping[str, Any]]:
         """Where the weights lie, and a state to take networks of: a checkpoint's, or one made of a model folder."""
         folder = Path(source).expanduser()
         if not (folder / model_folder.CONFIG_FILE).is_file():
@@ -211,7 +211,7 @@ class RunState:
             raise CheckpointError(f"init_from: {error}") from error
         if list(networks) == ["isn"] and len(self.generators) == 1:  # what paints in a one-stage model, by any name
             networks = {next(iter(self.generators)): networks["isn"]}
-        for name in networks.keys() & self.generators.keys():
+        for name in networks.keys() & self.generators.keys() & set(names or networks):  # others may be as they like
             there, here = (
                 {"class": type(each).__name__, **getattr(each, "config", {})}
                 for each in (networks[name], self.generators[name])

@@ -1,4 +1,4 @@
-"""FID and KID: features against pytorch-fid's own path from PNG files, distances against its and plain loops."""
+"""FID, KID and MMD: features against pytorch-fid's own path from PNG files, distances against its and plain loops."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pytorch_fid import fid_score
 from pytorch_fid import inception as published
+from scipy.spatial.distance import cdist
 
 from calisketch import weights
-from calisketch.evaluation import InceptionFeatures, frechet_distance, kernel_distance, to_uint8
+from calisketch.evaluation import InceptionFeatures, frechet_distance, gaussian_mmd, kernel_distance, to_uint8
 from calisketch.evaluation.distribution import inception_network
 
 
@@ -156,7 +157,40 @@ def test_the_kernel_distances_deviation_is_over_subsets_of_a_stated_size() -> No
     assert everything.value < 0  # pairs of an image with itself count across, not within
 
 
-@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
+def test_gaussian_mmd_is_the_published_formula_by_scipys_distances() -> None:
+    """Xu et al. 2018: squared distances over their mean among the photos; V-statistic, root. Tolerance 1e-10."""
+    a, b = features(5, 40, 12), features(6, 33, 12)
+    scale = cdist(a, a, "sqeuclidean").mean()
+    for width in (1.0, 0.4):
+        kernel = [np.exp(-cdist(x, y, "sqeuclidean") / (2 * width**2 * scale)) for x, y in ((a, a), (b, b), (a, b))]
+        expected = np.sqrt(kernel[0].mean() + kernel[1].mean() - 2 * kernel[2].mean())
+        assert gaussian_mmd(a, b, width=width) == pytest.approx(expected, rel=1e-10)
+
+
+def test_gaussian_mmd_is_the_distance_of_means_in_the_kernels_own_space() -> None:
+    """An independent route: random Fourier features of the same kernel (Rahimi and Recht 2007), within 2 %."""
+    a, b = features(5, 60, 6), features(6, 50, 6) + 0.5
+    scale = cdist(a, a, "sqeuclidean").mean()
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((6, 40_000)) / np.sqrt(scale)
+    mapped = [np.exp(1j * (x @ directions)).mean(0) for x in (a, b)]
+    assert gaussian_mmd(a, b) == pytest.approx(np.sqrt((np.abs(mapped[0] - mapped[1]) ** 2).mean()), rel=0.02)
+
+
+def test_gaussian_mmd_is_0_for_equal_sets_grows_with_the_shift_and_knows_no_unit() -> None:
+    a, b = features(3, 60, 10), features(3, 60, 10)[::-1]
+    assert gaussian_mmd(a, b) == pytest.approx(0, abs=1e-7)
+    shifted = [gaussian_mmd(a, a + shift) for shift in (0.1, 0.5, 2.0, 100.0)]
+    assert shifted == sorted(shifted)
+    assert shifted[-1] < np.sqrt(2)
+    assert gaussian_mmd(7 * a, 7 * a + 3.5) == pytest.approx(shifted[1], rel=1e-9)
+    with pytest.raises(ValueError, match="first must have images that differ"):
+        gaussian_mmd(np.ones((4, 3)), a[:, :3])
+    with pytest.raises(ValueError, match="width must be above 0"):
+        gaussian_mmd(a, b, width=0)
+
+
+@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance, gaussian_mmd])
 def test_features_that_have_no_distance_are_refused(distance: object) -> None:
     assert callable(distance)
     good = features(0, 5, 4)

@@ -123,3 +123,34 @@ def test_masked_residual_unit_follows_its_formula(generator: torch.Generator) ->
     z = torch.where(z > 0, z, 0.2 * z)
     n = 1 / (1 + torch.exp(-convolve(unit.gate, torch.cat([x, c], 1))))
     torch.testing.assert_close(unit(x, c), (1 - n) * convolve(unit.carry, x) + n * z)
+
+
+def test_bilinear_upsampling_is_of_the_first_decoder_and_changes_no_weight() -> None:
+    torch.manual_seed(0)
+    plain = EncoderDecoder(4, 3, width=4, blocks=1, skips=False)
+    bilinear = EncoderDecoder(4, 3, width=4, blocks=1, skips=False, upsampling="bilinear")
+    bilinear.load_state_dict(plain.state_dict())  # the same parameters by the same names
+    features = torch.rand(1, 16, 5, 7)
+    larger = torch.nn.functional.interpolate(features, size=(10, 14), mode="bilinear", align_corners=False)
+    conv = bilinear.decoder1.conv
+    torch.testing.assert_close(bilinear.decoder1(features), conv(larger))
+    assert not torch.allclose(plain.decoder1(features), conv(larger), atol=1e-3)
+    assert type(bilinear.decoder2) is type(plain.decoder2)
+    with pytest.raises(ValueError, match="upsampling must be one of"):
+        EncoderDecoder(upsampling="cubic")
+
+
+def test_dropout_is_in_the_residual_blocks_and_off_in_evaluation() -> None:
+    torch.manual_seed(0)
+    network = EncoderDecoder(3, 3, width=4, blocks=2, dropout=0.5)
+    image = torch.rand(1, 3, 32, 32)
+    assert not torch.equal(network(image), network(image))
+    network.eval()
+    assert torch.equal(network(image), network(image))
+    plain = EncoderDecoder(3, 3, width=4, blocks=2)
+    plain.load_state_dict(network.state_dict())
+    assert torch.equal(plain.eval()(image), network(image))
+    assert EncoderDecoder(**network.config).config == network.config
+    assert "dropout" not in plain.config  # nor upsampling: an older calisketch reads the folder
+    with pytest.raises(ValueError, match="dropout must be a probability"):
+        EncoderDecoder(dropout=1.0)

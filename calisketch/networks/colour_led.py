@@ -1,0 +1,62 @@
+"""The encoder-decoder of an ISN that is given colours: it starts from them, and paints the rest."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..colours import CHANNELS
+from .encoder_decoder import EncoderDecoder
+
+_STEEPEST = 0.98  # of a colour in [-1, 1], so that white and black are no infinite demand
+
+
+class ColourLed(EncoderDecoder):
+    """(B, 1 + 4, H, W), strokes and colours, -> (B, 3, H, W): `EncoderDecoder`, led by the colours that are given.
+
+    Every layer but the last normalises its features over the picture, and what is the same all over it, such as how
+    dark all given colours are, is lost. So where colours are given, what the head makes a colour of goes part of the
+    way to them: y' = (1 - lead * given) y + lead * given * atanh(2 colour - 1), both softened by a 3x3 mean. The
+    network is left to paint how the face differs from its flat colours, and learns where not to trust them. Where
+    nothing is given it is the encoder-decoder, bit for bit. Not the paper's.
+
+    Args:
+        lead: how far the colours lead, in [0, 1); 0: a plain encoder-decoder.
+        in_channels: 5; of what is before the last four, one.
+        out_channels: 3.
+        head: "tanh", whose inverse is used.
+        The rest: as `EncoderDecoder`.
+
+    Raises:
+        ValueError: other channels, another head, or a lead outside [0, 1); as `EncoderDecoder`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1 + CHANNELS,
+        out_channels: int = 3,
+        width: int = 64,
+        blocks: int = 8,
+        dilation: int = 2,
+        skips: bool = True,
+        head: str = "tanh",
+        dropout: float = 0.0,
+        upsampling: str = "nearest",
+        lead: float = 0.5,
+    ):
+        if (in_channels, out_channels, head) != (1 + CHANNELS, 3, "tanh"):
+            raise ValueError(
+                f"ColourLed maps {1 + CHANNELS} channels to 3 by the head 'tanh'; got {in_channels} to {out_channels} "
+                f"by {head!r}. EncoderDecoder takes others."
+            )
+        if isinstance(lead, bool) or not 0 <= lead < 1:
+            raise ValueError(f"lead must be in [0, 1); got {lead!r}. At 1 the colours would be all there is.")
+        super().__init__(in_channels, out_channels, width, blocks, dilation, skips, head, dropout, upsampling)
+        self.config["lead"] = self.lead = float(lead)
+
+    def _finish(self, painted: Tensor, image: Tensor) -> Tensor:
+        colours, given = image[:, -CHANNELS:-1].float(), image[:, -1:].float()
+        wanted = torch.atanh((2 * colours - 1).clamp(-_STEEPEST, _STEEPEST)) * given
+        led = F.avg_pool2d(F.pad(torch.cat([wanted, given], dim=1), [1] * 4, mode="reflect"), 3, stride=1)
+        return painted * (1 - self.lead * led[:, -1:]) + self.lead * led[:, :-1]

@@ -1,0 +1,49 @@
+"""PI-REC's generator, but one that starts from the colours it is given: for trainings too short to learn them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .encoder_decoder import EncoderDecoder
+
+_STEEPEST = 0.98  # of a colour in [-1, 1], so that white and black are no infinite demand
+
+
+class FromColours(EncoderDecoder):
+    """(B, 1 + 3, H, W), edges and colours, -> (B, 3, H, W): `EncoderDecoder` that paints how the picture differs.
+
+    Instance norm takes each channel's mean over the picture away and divides by its deviation. Of a shoe of one colour
+    on a white ground every normalised channel is then the same two values, whatever the colour, so that a network
+    learns very late to follow flat colours. Here what the head makes a colour of is y + atanh(2 colour - 1), y being
+    the encoder-decoder's: the colours themselves where y is 0. Not the paper's.
+
+    Args:
+        in_channels: 4, the colours last. out_channels: 3. head: "tanh", whose inverse is used.
+        The rest: as `EncoderDecoder`.
+
+    Raises:
+        ValueError: other channels or another head; as `EncoderDecoder`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 4,
+        out_channels: int = 3,
+        width: int = 64,
+        blocks: int = 8,
+        dilation: int = 2,
+        skips: bool = False,
+        head: str = "tanh",
+        dropout: float = 0.0,
+        upsampling: str = "bilinear",
+    ):
+        if (in_channels, out_channels, head) != (4, 3, "tanh"):
+            raise ValueError(
+                f"FromColours maps 4 channels to 3 by the head 'tanh'; got {in_channels} to {out_channels} by "
+                f"{head!r}. EncoderDecoder takes others."
+            )
+        super().__init__(in_channels, out_channels, width, blocks, dilation, skips, head, dropout, upsampling)
+
+    def _finish(self, painted: Tensor, image: Tensor) -> Tensor:
+        return painted + torch.atanh((2 * image[:, 1:].float() - 1).clamp(-_STEEPEST, _STEEPEST))
