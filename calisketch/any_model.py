@@ -26,7 +26,7 @@ def load_model(
 
     Args:
         model, device, sha256: as for `CaliSketch.from_pretrained`.
-        precision: of a `CaliSketch`; the others compute in fp32.
+        precision: of a `CaliSketch`; the others choose their own.
 
     Raises:
         FileNotFoundError, ModelFolderError, ValueError: as `CaliSketch.from_pretrained`.

@@ -128,7 +128,8 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
 def _told(folder: Any, model: Any) -> dict[str, Any]:
     """What is known of a model: where its weights came from, and how long it was trained."""
     known = {name: model.info[name] for name in ("name", "steps", "photos") if name in model.info}
-    return {**known, "sha256": model_folder.read_config(pipeline.folder_of(folder)).get("sha256", {}).get("networks")}
+    hashes = model_folder.read_config(pipeline.folder_of(folder)).get("sha256", {})
+    return {**known, "sha256": {name: digest for name, digest in hashes.items() if name != "networks"}}
 
 
 def _entry(cfg: DictConfig, name: str, row: Mapping[str, Any], models: Mapping[str, Any]) -> Entry:

@@ -176,7 +176,7 @@ class Report:
         lines = [f"# Evaluation on {self.protocol.get('split', 'the given photos')}, {len(self.names)} images", ""]
         lines += [f"- {key}: {_in_words(value)}" for key, value in self.protocol.items()]
         lines += [f"- not measured: {name}, since {why.splitlines()[0]}" for name, why in self.absent.items()]
-        lines.append("- in brackets: 95 % intervals over images (bootstrap of 2,000; FID and KID: jackknife)")
+        lines.append("- in brackets: 95 % intervals over images (bootstrap of 2,000; FID, KID and MMD: jackknife)")
         if self.protocol.get("resamples", 2000) != 2000:
             lines[-1] = lines[-1].replace("2,000", str(self.protocol["resamples"]))
         for table in self.tables:
