@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import hydra
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,10 +16,10 @@ from . import model_folder, pipeline
 from .any_model import load_model
 from .datasets import PreparedPhotos
 from .datasets.photos import SPLITS
-from .evaluate_command import UNREADABLE
 from .evaluation.comparing import Claim, Entry, compare
 from .evaluation.measures import METRICS
 from .evaluation.report import Report
+from .hydra_entry import exit_status, wants_tracebacks
 from .train_config import ConfigError, conf_dir, instantiate
 from .training.batches import evenly_chosen
 
@@ -35,33 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 1 after an error that was printed.
     """
-    original, in_full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    status = 0
-
-    def task(cfg: DictConfig) -> None:
-        nonlocal status
-        status = _run_reporting(cfg, in_full == "1")
-
-    entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="compare")(task)
-    try:
-        if argv is not None:
-            sys.argv = [original[0], *argv]
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing a traceback of its own
-        entry()
-    except UNREADABLE as error:
-        if in_full == "1":
-            raise
-        print(f"ConfigError: {error}\nThe settings are those of {conf_dir() / 'compare.yaml'}.", file=sys.stderr)
-        return 1
-    finally:
-        sys.argv = original
-        os.environ.pop("HYDRA_FULL_ERROR", None)
-        if in_full is not None:
-            os.environ["HYDRA_FULL_ERROR"] = in_full
-    return status
+    return exit_status("compare", _run_reporting, argv)
 
 
-def _run_reporting(cfg: DictConfig, in_full: bool) -> int:
+def _run_reporting(cfg: DictConfig) -> int:
     progress = logging.StreamHandler()
     log = logging.getLogger("calisketch.evaluation")
     log.setLevel(logging.INFO)
@@ -69,7 +44,7 @@ def _run_reporting(cfg: DictConfig, in_full: bool) -> int:
     try:
         report, written = run(cfg)
     except (OSError, ValueError, ImportError) as error:
-        if in_full:
+        if wants_tracebacks():
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

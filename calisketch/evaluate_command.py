@@ -10,12 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import hydra
 import torch
-import yaml
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from .computing import Precision
 from .datasets import JoinedPhotos, PreparedPhotos
@@ -25,12 +21,10 @@ from .evaluation.evaluating import BASELINES
 from .evaluation.measures import EDGECONNECT, METRICS, PAPER
 from .evaluation.protocol import TRACKS
 from .evaluation.report import FORMAT
+from .hydra_entry import exit_status, wants_tracebacks
 from .pipeline import CaliSketch
 from .sketching.styles import SketchMixture
 from .train_config import ConfigError, conf_dir
-
-UNREADABLE = (HydraException, OmegaConfBaseException, yaml.YAMLError, RecursionError, ValueError, OSError)
-"""What composing a configuration ends in, if it cannot be read or put together."""
 
 MODES = {"paper": PAPER, "edgeconnect": EDGECONNECT}
 _CHOICES = {"precision": get_args(Precision), "track": TRACKS, "split": SPLITS, "mode": tuple(MODES)}
@@ -44,34 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 1 after an error that was printed.
     """
-    original, in_full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    status = 0
-
-    def task(cfg: DictConfig) -> None:
-        nonlocal status
-        status = _run_reporting(cfg, in_full == "1")
-
-    entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="evaluate")(task)
-    try:
-        if argv is not None:
-            sys.argv = [original[0], *argv]
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing a traceback of its own
-        entry()
-    except UNREADABLE as error:
-        if in_full == "1":
-            raise
-        settings = conf_dir() / "evaluate.yaml"
-        print(f"ConfigError: {error}\nThe settings and their values are those of {settings}.", file=sys.stderr)
-        return 1
-    finally:
-        sys.argv = original
-        os.environ.pop("HYDRA_FULL_ERROR", None)
-        if in_full is not None:
-            os.environ["HYDRA_FULL_ERROR"] = in_full
-    return status
+    return exit_status("evaluate", _run_reporting, argv)
 
 
-def _run_reporting(cfg: DictConfig, in_full: bool) -> int:
+def _run_reporting(cfg: DictConfig) -> int:
     progress = logging.StreamHandler()
     log = logging.getLogger("calisketch.evaluation")
     log.setLevel(logging.INFO)
@@ -82,7 +52,7 @@ def _run_reporting(cfg: DictConfig, in_full: bool) -> int:
             earlier = _read_report(cfg.against)
         report, written = run(cfg)
     except (OSError, ValueError, ImportError) as error:
-        if in_full:
+        if wants_tracebacks():
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import sys
@@ -11,18 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy
 import torch
-import yaml
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from . import model_folder
 from .datasets import MirroredPhotos
+from .hydra_entry import complain, exit_status, wants_tracebacks
 from .sketching.styles import STYLES, SketchMixture
 from .stage import Stage
 from .systems import System
@@ -34,9 +30,6 @@ from .training.processes import rank_by_environment
 CALLERS = (ValueError, TypeError, OSError, CheckpointError, NonFiniteLoss, OutOfMemory, ProcessLost)
 """Errors that a person can mend, shown without a traceback."""
 
-UNREADABLE = (HydraException, OmegaConfBaseException, yaml.YAMLError, RecursionError, ValueError, OSError)
-"""What composing a configuration from files and overrides ends in, if they cannot be read or put together."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Composes the configuration from ``argv`` (Hydra's overrides; the process's own if None) and trains.
@@ -44,38 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 after an error that was printed, 128 + the signal's number after an interruption.
     """
-    original, in_full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    status = 0
-
-    def restore() -> None:  # further processes, if any, are started with this process's own arguments
-        sys.argv = original
-        os.environ.pop("HYDRA_FULL_ERROR", None)
-        if in_full is not None:
-            os.environ["HYDRA_FULL_ERROR"] = in_full
-
-    def task(cfg: DictConfig) -> None:
-        nonlocal status
-        restore()
-        status = _run_reporting(cfg)
-
     for argument in sys.argv[1:] if argv is None else argv:
         if (said := _null_group(argument)) is not None:
             print(said, file=sys.stderr)
             return 1
-    entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(task)
-    try:
-        if argv is not None:
-            sys.argv = [original[0], *argv]
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing the traceback of a misprint in a file
-        entry()
-    except UNREADABLE as error:
-        if in_full == "1":
-            raise
-        _say(f"ConfigError: {error}")
-        return 1
-    finally:
-        restore()
-    return status
+    return exit_status("train", _run_reporting, argv, names_settings=False)
 
 
 def _null_group(argument: str) -> str | None:
@@ -98,23 +64,15 @@ def _run_reporting(cfg: DictConfig) -> int:
         run(cfg)
     except Interrupted as error:
         if not rank:
-            _say(str(error))
+            complain(str(error))
         return 128 + error.number
     except CALLERS as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        if wants_tracebacks():
             raise
         if not rank or not isinstance(error, ConfigError):
-            _say(f"{f'process {rank}: ' if rank else ''}{type(error).__name__}: {error}")
+            complain(f"{f'process {rank}: ' if rank else ''}{type(error).__name__}: {error}")
         return 1
     return 0
-
-
-def _say(text: str) -> None:
-    """On standard error, unless that was a terminal that is closed: the exit status still says what it has to."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - whatever is said from now on, until the end
 
 
 def run(cfg: DictConfig) -> Path:

@@ -5,48 +5,20 @@ Over processes or machines: --multirun 'shard=range(0,8)' shards=8 hydra/launche
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
+from omegaconf import DictConfig
 
 from calisketch.datasets import prepare_photos
+from calisketch.prepare_command import follow
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="prepare")
 def main(cfg: DictConfig) -> None:
-    # An exit would take the other shards of a multirun along, and Hydra shows this exception without a traceback.
-    stop = CompactHydraException if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit
-    if missing := OmegaConf.missing_keys(cfg):
-        raise stop(f"error: {', '.join(missing)} must be given, for example source=FOLDER")
-    options = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(options, dict)
-
-    def bar(results: Iterable[Any], total: int) -> Iterable[Any]:
-        shard = "" if cfg.shard is None else f"shard {cfg.shard}"
-        return tqdm(results, total=total, unit="photo", desc=shard, disable=not total)
-
-    try:
-        report = prepare_photos(**options, progress=bar)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise stop(f"error: {error}") from None
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
-    print(report, flush=True)
-    if stop is SystemExit:
-        sys.exit(0 if report.ok else 1)
-    if not report.ok:
-        raise stop("not every photo was taken, see above")
+    follow(cfg, prepare_photos)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,13 @@ each photo several times, in `variants` that differ in what is drawn for them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from calisketch.datasets.joined import prepared_photos
+from calisketch.datasets.variants import Variants, given_or_prepared, made_seed
 
 __all__ = ["Maker", "PhotosWith", "photos_with"]
 
@@ -29,11 +26,10 @@ class Maker(Protocol):
         ...
 
 
-class PhotosWith(Dataset[dict[str, Tensor]]):
+class PhotosWith(Variants):
     """The items of ``photos``, ``variants`` times over, each with what the makers make of its photo.
 
-    Item i is photo ``i % len(photos)`` in variant ``i // len(photos)``; what is made depends on (seed, variant, photo,
-    the maker's name) alone. ``index`` counts through all items.
+    What is made depends on (seed, variant, photo, the maker's name) alone.
 
     photos: a data set with items {"photo": (3, H, W), ...}, such as `PreparedPhotos`.
     makers: by the name that their result has in an item: name -> (photo, seed) -> (C, H, W).
@@ -44,40 +40,21 @@ class PhotosWith(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(self, photos: Any, makers: Mapping[str, Maker], variants: int = 1, seed: int = 0) -> None:
-        if isinstance(variants, bool) or not isinstance(variants, int) or variants < 1:
-            raise ValueError(f"variants must be a whole number, at least 1; got {variants!r}.")
-        self.photos = photos
+        super().__init__(photos, variants, seed)
         self.makers = dict(makers)
-        self.variants = variants
-        self.seed = seed
-        self.size: int | None = getattr(photos, "size", None)
-        self.names: list[str] = list(getattr(photos, "names", [])) * variants
         if taken := sorted(self.makers.keys() & (set(photos[0]) if len(photos) else set())):
             raise ValueError(f"makers must have names of their own; got {', '.join(taken)}, which photos have already.")
 
-    def __len__(self) -> int:
-        return self.variants * len(self.photos)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"item {index} of {len(self)}")
-        index %= len(self)
-        variant, place = divmod(index, len(self.photos))
-        item = self.photos[place]
+    def varied(self, item: dict[str, Tensor], variant: int, place: int) -> dict[str, Tensor]:
+        """The item and what the makers make of its photo."""
         made = {
             name: maker(item["photo"], made_seed(self.seed, variant, place, name))
             for name, maker in self.makers.items()
         }
-        return {**item, **made, "index": torch.tensor(index)}
+        return {**item, **made}
 
     def __repr__(self) -> str:
         return f"PhotosWith({self.photos!r}, {sorted(self.makers)}, variants={self.variants})"
-
-
-def made_seed(seed: int, variant: int, place: int, name: str) -> int:
-    """The 31 bit seed that a maker is called with: the same on every machine and in every version."""
-    digest = hashlib.blake2b(f"{seed}/{variant}/{place}/{name}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "little") >> 1
 
 
 def photos_with(
@@ -96,8 +73,4 @@ def photos_with(
 
     Raises FileNotFoundError or ValueError as `prepared_photos` and `PhotosWith` do.
     """
-    if photos is None:
-        if root is None:
-            raise ValueError("photos_with needs root, a prepared folder, or photos, a data set; got neither.")
-        photos = prepared_photos(root, split, size)
-    return PhotosWith(photos, makers, variants, seed)
+    return PhotosWith(given_or_prepared(photos, root, split, size, "photos_with"), makers, variants, seed)

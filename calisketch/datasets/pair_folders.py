@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from calisketch import alignment
 from calisketch.datasets.drawings import DRAWINGS, PAGES
-from calisketch.datasets.prepare import TAR_PHOTOS, Report, collect, prepare_items, with_splits
+from calisketch.datasets.prepare import TAR_PHOTOS, Report, aligned_how, collect, prepare_items, with_splits
 from calisketch.datasets.shard_run import Progress
 from calisketch.datasets.sources import ImageSource, Problem
 from calisketch.datasets.tracks import Item
@@ -68,17 +67,10 @@ def prepare_pairs(
             f"no pairs in {source}: expected a folder photos and a folder sketches, with files of the same names. "
             + " ".join(f"{each.file} {each.reason}." for each in problems[:3])
         )
-    by_eyes = align and alignment.detector_available()
-    if align and not by_eyes:
-        report.warnings.append(
-            "the photos were NOT aligned, since the face detector's file is missing; the square in the middle of each "
-            "was taken. To align them: python -c \"from calisketch import weights; weights.fetch('yunet')\", then "
-            "prepare again with overwrite=true."
-        )
     settings: dict[str, Any] = {
         "kind": "pairs",
         "size": size,
-        "align": "eyes" if by_eyes else "centre",
+        "align": aligned_how(align, report),
         "drawings": drawings,
         "page": page,
     }

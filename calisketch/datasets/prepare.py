@@ -116,15 +116,9 @@ def prepare_photos(
     out = Path(out).expanduser()
     images, problems = collect(source, out)
     report = Report(out, problems=problems)
-    by_eyes = align and alignment.detector_available()
-    if align and not by_eyes:
-        report.warnings.append(
-            "the photos were NOT aligned, since the face detector's file is missing; the square in the middle of each "
-            "was taken. To align them: python -c \"from calisketch import weights; weights.fetch('yunet')\", then "
-            "prepare again with overwrite=true."
-        )
+    how = aligned_how(align, report)
     items = list(_named(images, problems))
-    settings = {"kind": "photos", "size": size, "align": "eyes" if by_eyes else "centre"}
+    settings = {"kind": "photos", "size": size, "align": how}
     return prepare_items(
         with_splits(items, validation_share),
         settings,
@@ -156,6 +150,18 @@ def collect(source: str | Path | Sequence[str | Path], out: Path) -> tuple[list[
         shown = ", ".join(str(root) for root in roots) or "nothing"
         raise ValueError(f"no images in {shown}. Give a folder or zip archive with .jpg or .png files.")
     return images, problems
+
+
+def aligned_how(align: bool, report: Report) -> str:
+    """How photos come to their square, "eyes" or "centre"; that the detector is missing is added to the warnings."""
+    if align and not alignment.detector_available():
+        report.warnings.append(
+            "the photos were NOT aligned, since the face detector's file is missing; the square in the middle of each "
+            "was taken. To align them: python -c \"from calisketch import weights; weights.fetch('yunet')\", then "
+            "prepare again with overwrite=true."
+        )
+        return "centre"
+    return "eyes" if align else "centre"
 
 
 def _named(images: Sequence[ImageSource], problems: list[Problem]) -> Iterator[Item]:

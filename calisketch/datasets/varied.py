@@ -14,19 +14,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from calisketch.datasets.conditions import made_seed
-from calisketch.datasets.joined import prepared_photos
+from calisketch.datasets.variants import Variants, given_or_prepared, made_seed
 
 __all__ = ["VariedPhotos", "varied_photos"]
 
 
-class VariedPhotos(Dataset[dict[str, Tensor]]):
+class VariedPhotos(Variants):
     """The items of ``photos``, ``variants`` times over, all images of an item moved alike: photo, line maps, drawing.
 
-    Item i is photo ``i % len(photos)`` in variant ``i // len(photos)``; how it is moved depends on (seed, variant,
-    photo) alone. ``index`` counts through all items.
+    How an item is moved depends on (seed, variant, photo) alone.
 
     photos: a data set with items of (C, H, W) images and an ``index``, such as `PreparedPhotos`.
     jitter: enlarge by this factor and cut a window of the old size at a random place; pix2pix's is 286 / 256 = 1.117.
@@ -50,35 +47,24 @@ class VariedPhotos(Dataset[dict[str, Tensor]]):
         variants: int = 64,
         seed: int = 0,
     ) -> None:
-        if isinstance(variants, bool) or not isinstance(variants, int) or variants < 1:
-            raise ValueError(f"variants must be a whole number, at least 1; got {variants!r}.")
+        super().__init__(photos, variants, seed)
         if not 1.0 <= jitter < 4.0:
             raise ValueError(f"jitter must be a factor from 1 (none) to 4; pix2pix's is 1.117. Got {jitter!r}.")
         if not 0.0 <= flip <= 1.0:
             raise ValueError(f"flip must be a probability, in [0, 1]; got {flip!r}.")
         if not 0.0 <= misplaced < 0.5:
             raise ValueError(f"misplaced must be a share of the side, in [0, 0.5); got {misplaced!r}.")
-        self.photos = photos
         self.jitter, self.flip, self.misplaced = float(jitter), float(flip), float(misplaced)
-        self.variants, self.seed = variants, seed
-        self.size: int | None = getattr(photos, "size", None)
-        self.names: list[str] = list(getattr(photos, "names", [])) * variants
 
-    def __len__(self) -> int:
-        return self.variants * len(self.photos)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"item {index} of {len(self)}")
-        index %= len(self)
-        variant, place = divmod(index, len(self.photos))
+    def varied(self, item: dict[str, Tensor], variant: int, place: int) -> dict[str, Tensor]:
+        """The item with all its images moved alike."""
         move, mirrored = self.movement(variant, place)
-        item = {}
-        for name, value in self.photos[place].items():
+        result = {}
+        for name, value in item.items():
             if value.ndim == 3 and move is not None:
                 value = _moved(value, move, padding="border" if value.shape[0] == 3 else "zeros")
-            item[name] = value.flip(-1) if value.ndim == 3 and mirrored else value
-        return {**item, "index": torch.tensor(index)}
+            result[name] = value.flip(-1) if value.ndim == 3 and mirrored else value
+        return result
 
     def movement(self, variant: int, place: int) -> tuple[Tensor | None, bool]:
         """How an item's images are moved: (2, 3), from a result's place to its source's in units of half the side,
@@ -122,10 +108,7 @@ def varied_photos(
 
     Raises FileNotFoundError or ValueError as `prepared_photos` and `VariedPhotos` do.
     """
-    if photos is None:
-        if root is None:
-            raise ValueError("varied_photos needs root, a prepared folder, or photos, a data set; got neither.")
-        photos = prepared_photos(root, split, size)
+    photos = given_or_prepared(photos, root, split, size, "varied_photos")
     varied = VariedPhotos(photos, jitter=jitter, flip=flip, misplaced=misplaced, variants=variants, seed=seed)
     return varied if (jitter, flip, misplaced) != (1.0, 0.0, 0.0) else photos
 
