@@ -13,10 +13,8 @@ import torch
 
 pytest.importorskip("hydra")
 
-from hydra import compose, initialize_config_dir
+from composing import composed
 from omegaconf import OmegaConf
-
-from calisketch.train_config import conf_dir
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 
@@ -34,9 +32,8 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 def settings() -> dict[str, Any]:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        small = ["size=64", "width=4", "repeats=2", "ways=['the default']", "styles.batch=2"]
-        return OmegaConf.to_container(compose("benchmark", small))  # type: ignore[return-value]
+    small = ["size=64", "width=4", "repeats=2", "ways=['the default']", "styles.batch=2"]
+    return OmegaConf.to_container(composed("benchmark", *small))  # type: ignore[return-value]
 
 
 def test_every_measurement_is_planned_and_can_be_told_to_a_process(tools: Any, settings: dict[str, Any]) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import hydra
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from composing import build, composed
 from omegaconf import DictConfig, OmegaConf
 
 from calisketch.datasets import ProceduralFaces
@@ -17,16 +16,15 @@ RECIPE = OmegaConf.load(conf_dir() / "recipe" / "cgan_faces.yaml")
 TABLES = list(RECIPE.tables)
 
 
-def composed(name: str) -> DictConfig:
+def of_table(name: str) -> DictConfig:
     table = RECIPE.tables[name]
     models = [f"models.{key}=somewhere" for key in table.models]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("compare", [f"comparison={table.comparison}", "data.root=somewhere", *models])
+    return composed("compare", f"comparison={table.comparison}", "data.root=somewhere", *models)
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_tables_models_rows_and_claims_belong_together(name: str) -> None:
-    config = composed(name)
+    config = of_table(name)
     assert config.name == RECIPE.tables[name].comparison
     assert set(config.models) == set(RECIPE.tables[name].models), "each model of the comparison, and no other"
     used = {row.model for row in config.rows.values() if "model" in row}
@@ -54,23 +52,22 @@ def test_a_tables_sketches_can_be_drawn_and_its_figures_measured(name: str) -> N
         seen.append(spelled)
         batch = {"photo": photo, "artist": item["contour"][None], "sketch": item["contour"][None]}
         if "draw" in row:
-            draw = hydra.utils.instantiate(row.draw, _convert_="all")
+            draw = build(row.draw)
             batch["sketch"] = draw(photo, seed=2026, epoch=0, index=[0])
             assert batch["sketch"].shape == (1, 1, 64, 64)
         made = photo
         if "paint" in row:
-            made = (1 - hydra.utils.instantiate(row.paint)(batch)).expand(-1, 3, -1, -1)
+            made = (1 - build(row.paint)(batch)).expand(-1, 3, -1, -1)
         for figure in (row.get("figures") or {}).values():
-            value = hydra.utils.instantiate(figure, _convert_="all")(batch, made)
+            value = build(figure)(batch, made)
             assert value.shape == (1,)
             assert not torch.isnan(value).any()
 
 
 def test_the_learned_style_is_that_of_the_recipes_own_sketcher(tmp_path: Path) -> None:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        recipe = compose("recipe", ["recipe=cgan_faces", "data.cuhk=c", f"out={tmp_path}"])
-        for run in ("with_artist", "artist_alone"):
-            training = compose("train", [*recipe.common, *recipe.runs[run].set])
-            assert training.data.draw.learned == {"artist": f"{tmp_path}/sketcher/model"}
-            assert training.data.draw.weights.artist > 0
-        assert list(recipe.runs).index("sketcher") < list(recipe.runs).index("with_artist")
+    recipe = composed("recipe", "recipe=cgan_faces", "data.cuhk=c", f"out={tmp_path}")
+    for run in ("with_artist", "artist_alone"):
+        training = composed("train", *recipe.common, *recipe.runs[run].set)
+        assert training.data.draw.learned == {"artist": f"{tmp_path}/sketcher/model"}
+        assert training.data.draw.weights.artist > 0
+    assert list(recipe.runs).index("sketcher") < list(recipe.runs).index("with_artist")

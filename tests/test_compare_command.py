@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from composing import composed
 from PIL import Image
 
 from calisketch import CaliSketch, compare_command
@@ -26,11 +25,6 @@ from calisketch.train_config import conf_dir
 COMPARISONS = sorted(path.stem for path in (conf_dir() / "comparison").glob("*.yaml"))
 
 
-def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("compare", ["data.root=somewhere", *overrides])
-
-
 class Nobody:
     """Stands for a model of any kind."""
 
@@ -40,8 +34,8 @@ class Nobody:
 
 @pytest.mark.parametrize("name", COMPARISONS)
 def test_every_comparison_holds_together(name: str) -> None:
-    needed = [f"models.{key}=a" for key in composed(f"comparison={name}").models]
-    cfg = composed(f"comparison={name}", *needed)
+    needed = [f"models.{key}=a" for key in composed("compare", "data.root=somewhere", f"comparison={name}").models]
+    cfg = composed("compare", "data.root=somewhere", f"comparison={name}", *needed)
     given = compare_command._checked(cfg)
     assert given["name"] == name
     models = dict.fromkeys(given["models"], Nobody())

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from composing import build, composed
 
 from calisketch import CaliSketch, train_command
 from calisketch.datasets import ProceduralFaces
@@ -17,8 +16,9 @@ from calisketch.networks import EncoderDecoder, UNet
 from calisketch.sketcher import Sketcher
 from calisketch.sketching import FEATURES, LearnedStyle, MissingFeatures, SketchMixture
 from calisketch.systems.photo_to_sketch import PAPER_SCHEDULES
-from calisketch.train_config import conf_dir
 from calisketch.training.checkpoint import load_latest
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 FACES = "_target_:calisketch.datasets.procedural.ProceduralFaces,size:32"
 PAIRS = "_target_:calisketch.datasets.PairedPhotos,drawing:contour"
@@ -71,14 +71,6 @@ SYSTEMS = {
 }
 
 REPORT = ("pix2pix", "few_shot", "missing_features", "photo_to_sketch")
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def train(experiment: str, kind: str, *more: str, data: str = PAIRED, run: str = "run") -> Path:
@@ -148,23 +140,21 @@ def test_networks_are_trained_on_sketches_that_lack_features(experiment: str, mo
 
 def test_jitter_and_flip_are_off_and_can_be_had(tmp_path: Path) -> None:
     config = "data.train.photos={" + FACES + ",count:4,seed:0}"
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        for experiment in ("pix2pix", "missing_features"):
-            plain = compose("train", [f"experiment={experiment}", "data.root=x", f"+{config}"]).data.train
-            assert isinstance(hydra.utils.instantiate(plain), ProceduralFaces)
-            more = ["data.train.jitter=1.117", "data.train.flip=0.5", "data.train.variants=3"]
-            varied = compose("train", [f"experiment={experiment}", "data.root=x", f"+{config}", *more]).data.train
-            photos = hydra.utils.instantiate(varied)
-            assert (photos.jitter, photos.flip, len(photos)) == (1.117, 0.5, 12)
+    for experiment in ("pix2pix", "missing_features"):
+        plain = composed("train", f"experiment={experiment}", "data.root=x", f"+{config}").data.train
+        assert isinstance(build(plain), ProceduralFaces)
+        more = ["data.train.jitter=1.117", "data.train.flip=0.5", "data.train.variants=3"]
+        varied = composed("train", f"experiment={experiment}", "data.root=x", f"+{config}", *more).data.train
+        photos = build(varied)
+        assert (photos.jitter, photos.flip, len(photos)) == (1.117, 0.5, 12)
 
 
 def test_the_reports_settings_are_those_of_its_presets() -> None:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = {name: compose("train", [f"experiment={name}", "data.root=x"]) for name in REPORT}
+    config = {name: composed("train", f"experiment={name}", "data.root=x") for name in REPORT}
     for name, each in config.items():
         assert (each.batch_size, each.ema_decay, each.data.size) == (1, 0.0, 256), name
     hand = config["photo_to_sketch"]
-    schedules = {name: hydra.utils.instantiate(each) for name, each in hand.system.schedules.items()}
+    schedules = {name: build(each) for name, each in hand.system.schedules.items()}
     assert schedules == PAPER_SCHEDULES
     assert hand.data.train.count == 48
     assert (hand.system.sketcher.l1_weight, hand.system.sketcher.objective) == (100.0, "vanilla")

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from omegaconf import DictConfig
+from composing import build, composed
 from torch import Tensor
 
 from calisketch import train_command
@@ -24,7 +22,6 @@ from calisketch.sketching import ColorDomain, IrregularMask, SparseEdges
 from calisketch.stage import Batch
 from calisketch.systems import PIRecGAN
 from calisketch.systems.pi_rec import PAPER_SCHEDULES, PAPER_WEIGHTS
-from calisketch.train_config import conf_dir
 from calisketch.training.checkpoint import load_latest
 from calisketch.training.logging import read_metrics
 
@@ -46,25 +43,8 @@ SMALL = [
 ]
 
 
-@pytest.fixture
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
-def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("train", list(overrides))
-
-
-def build(node: Any) -> Any:
-    return instantiate(node, _convert_="all")
-
-
 def test_the_preset_is_the_paper() -> None:
-    config = composed("experiment=pi_rec", "data.root=somewhere")
+    config = composed("train", "experiment=pi_rec", "data.root=somewhere")
     assert (config.data.size, list(config.stages)) == (256, list(PHASES))
     assert {name: build(node) for name, node in config.system.schedules.items()} == PAPER_SCHEDULES
     assert {name: build(node) for name, node in config.system.weights.items()} == PAPER_WEIGHTS
@@ -84,7 +64,9 @@ def test_the_preset_is_the_paper() -> None:
 
 
 def test_without_confusion_it_is_the_fixed_setting_and_nothing_else_differs() -> None:
-    fixed, confused = (composed(f"experiment={name}", "data.root=here") for name in ("pi_rec_fixed", "pi_rec_small"))
+    fixed, confused = (
+        composed("train", f"experiment={name}", "data.root=here") for name in ("pi_rec_fixed", "pi_rec_small")
+    )
     assert vars(build(fixed.data.draw)) == vars(SparseEdges.fixed())
     for part in ("train", "validation"):
         assert vars(build(fixed.data[part].makers.colours)) == vars(ColorDomain.fixed())
@@ -93,7 +75,7 @@ def test_without_confusion_it_is_the_fixed_setting_and_nothing_else_differs() ->
 
 
 def test_the_stand_in_has_all_that_the_phases_read() -> None:
-    config = composed("experiment=pi_rec_smoke").data
+    config = composed("train", "experiment=pi_rec_smoke").data
     photos, others = (build(config.stand_in[part]) for part in ("train", "validation"))
     assert isinstance(photos, PhotosWith)
     assert (len(photos), len(others)) == (64, 4)
@@ -103,7 +85,7 @@ def test_the_stand_in_has_all_that_the_phases_read() -> None:
     assert not torch.equal(item["mask"], photos[1]["mask"])
 
 
-@pytest.mark.usefixtures("_elsewhere")
+@pytest.mark.usefixtures("elsewhere")
 def test_three_phases_resumed_exactly_leave_a_model_that_paints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,13 +115,13 @@ def test_three_phases_resumed_exactly_leave_a_model_that_paints(
     assert (model.size, model.info["system"], model.refines) == (32, "pi_rec", True)
     average = straight["ema"]["pi_rec"]["average"]["output.weight"]
     torch.testing.assert_close(model.generator.state_dict()["output.weight"], average, rtol=1e-3, atol=1e-3)
-    photo = build(composed(*SMALL).data.stand_in.validation)[0]["photo"]
+    photo = build(composed("train", *SMALL).data.stand_in.validation)[0]["photo"]
     assert model.reconstruct(photo).shape == (3, 32, 32)
     for phase in PHASES:
         assert (tmp_path / "straight" / "previews" / f"{phase}-0000002.png").is_file()
 
 
-@pytest.mark.usefixtures("_elsewhere")
+@pytest.mark.usefixtures("elsewhere")
 def test_a_phase_in_a_run_of_its_own_starts_from_the_one_before(tmp_path: Path) -> None:
     """As the recipe does it: so that the model without refinement is kept beside the one with it."""
     first = ["stages=[imitation,generating]", "run_dir=first"]
@@ -173,9 +155,8 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_every_row_of_a_comparison_paints(name: str) -> None:
     """Each with what it draws and makes of a photo; `confused` and `fixed` rows are given the very same."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        chosen = [f"models.{key}=FOLDER" for key in MODELS[name]]
-        config = compose("compare", [f"comparison={name}", "data.root=somewhere", *chosen])
+    chosen = [f"models.{key}=FOLDER" for key in MODELS[name]]
+    config = composed("compare", f"comparison={name}", "data.root=somewhere", *chosen)
     photo = ProceduralFaces(1, 32)[0]["photo"]
     model = PIRec(EncoderDecoder(4, 3, 4, 1, skips=False, head="tanh"), 32)
     given: dict[str, list[Tensor]] = {}
@@ -196,8 +177,7 @@ def test_every_row_of_a_comparison_paints(name: str) -> None:
 
 
 def test_sparser_settings_of_the_confusion_table_are_sparser() -> None:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        rows = compose("compare", ["comparison=pi_rec_confusion"]).rows
+    rows = composed("compare", "comparison=pi_rec_confusion").rows
     faces = ProceduralFaces(4, 96)
     photos = torch.stack([faces[index]["photo"] for index in range(4)])
     ink, colours = {}, {}
@@ -211,10 +191,9 @@ def test_sparser_settings_of_the_confusion_table_are_sparser() -> None:
 
 
 def test_the_recipes_runs_differ_in_what_their_names_say() -> None:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        runs = compose("recipe", ["recipe=pi_rec", "data.cuhk=x"]).runs
-        shared = ["experiment=pi_rec_small", "data.root=x", "system.pi_rec.generator.width=4"]
-        made = {name: compose("train", [*shared, *map(str, run.set)]) for name, run in runs.items()}
+    runs = composed("recipe", "recipe=pi_rec", "data.cuhk=x").runs
+    shared = ["experiment=pi_rec_small", "data.root=x", "system.pi_rec.generator.width=4"]
+    made = {name: composed("train", *shared, *map(str, run.set)) for name, run in runs.items()}
     generators = {name: type(build(config.system.pi_rec.generator)) for name, config in made.items()}
     assert generators.pop("shoes_unet") is UNet
     assert [generators.pop(name) for name in ("shoes_plus", "faces_plus")] == [FromColours] * 2

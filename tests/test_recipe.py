@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
+from composing import composed
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
@@ -25,19 +25,17 @@ import recipe  # noqa: E402
 RECIPES = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml"))
 
 
-def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("recipe", ["data.cuhk='it is here, so'", "data.general=general", "data.shoes=shoes", *overrides])
+def described(*overrides: str) -> DictConfig:
+    return composed("recipe", "data.cuhk='it is here, so'", "data.general=general", "data.shoes=shoes", *overrides)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_training_of_every_recipe_is_a_configuration_that_holds(name: str) -> None:
-    cfg = composed(f"recipe={name}")
+    cfg = described(f"recipe={name}")
     done: set[str] = set()
     for run in cfg.runs:
         overrides = recipe.training(cfg, run)[2:]
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            training = compose("train", overrides)
+        training = composed("train", *overrides)
         check_config(training)
         assert training.data.size == cfg.size
         sources = cfg.runs[run].get("from") or []
@@ -53,13 +51,12 @@ def test_every_training_of_every_recipe_is_a_configuration_that_holds(name: str)
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_table_is_an_evaluation_that_composes(name: str) -> None:
-    cfg = composed(f"recipe={name}")
-    for table, described in cfg.tables.items():
+    cfg = described(f"recipe={name}")
+    for table, settings in cfg.tables.items():
         command = recipe.evaluation(cfg, table)[1:]
-        kind = "compare" if "comparison" in described else "evaluate"
+        kind = "compare" if "comparison" in settings else "evaluate"
         assert Path(command[0]).stem == kind
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            evaluation = compose(kind, command[1:])
+        evaluation = composed(kind, *command[1:])
         if kind == "evaluate":
             assert set(evaluation) <= set(OmegaConf.load(conf_dir() / "evaluate.yaml"))
         else:
@@ -69,30 +66,29 @@ def test_every_table_is_an_evaluation_that_composes(name: str) -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_only_can_tell_runs_from_tables(name: str) -> None:
-    cfg = composed(f"recipe={name}")
+    cfg = described(f"recipe={name}")
     assert not set(cfg.runs) & set(cfg.tables)
 
 
 def test_mistakes_are_found_before_anything_runs() -> None:
     with pytest.raises(recipe.RecipeError, match="only names"):
-        list(recipe.parts(composed("only=[nonsense]")))
+        list(recipe.parts(described("only=[nonsense]")))
     with pytest.raises(recipe.RecipeError, match=r"needs data\.general"):
-        list(recipe.parts(composed("data.general=null")))
+        list(recipe.parts(described("data.general=null")))
     with pytest.raises(recipe.RecipeError, match="builds on 'nothing'"):
-        list(recipe.parts(composed("runs.isn.from=nothing")))
+        list(recipe.parts(described("runs.isn.from=nothing")))
     with pytest.raises(recipe.RecipeError, match="minutes=10: this recipe's runs do not say their batch_size, share"):
-        list(recipe.parts(composed("recipe=small", "minutes=10")))
+        list(recipe.parts(described("recipe=small", "minutes=10")))
 
 
 def test_one_part_is_chosen_by_its_name_alone() -> None:
-    assert [name for name, _ in recipe.parts(composed("recipe=small", "only=cuhk"))] == ["cuhk"]
+    assert [name for name, _ in recipe.parts(described("recipe=small", "only=cuhk"))] == ["cuhk"]
 
 
 def test_any_folder_is_handed_over_as_it_is_called() -> None:
-    cfg = composed("recipe=small", "out='over there, it is [mine]'")
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        training = compose("train", recipe.training(cfg, "cuhk")[2:])
-        evaluation = compose("evaluate", recipe.evaluation(cfg, "general_synthetic")[2:])
+    cfg = described("recipe=small", "out='over there, it is [mine]'")
+    training = composed("train", *recipe.training(cfg, "cuhk")[2:])
+    evaluation = composed("evaluate", *recipe.evaluation(cfg, "general_synthetic")[2:])
     assert training.run_dir == "over there, it is [mine]/cuhk"
     assert evaluation.out == "over there, it is [mine]/tables/general_synthetic"
 
@@ -110,16 +106,16 @@ def test_a_table_without_photos_is_found_before_hours_of_training(
     data = [f"data.cuhk={tmp_path / 'data'}", f"data.general={tmp_path / 'data'}", "size=32"]
     for table, said in (("general_synthetic", "no photos in split 'test'"), ("cuhk_artist", "with an artist drawing")):
         with pytest.raises(recipe.RecipeError, match=f"table {table} cannot be made.*{said}.*folder named test"):
-            recipe.follow(composed("recipe=gpu_256", *data, f"only=[scn,{table}]"))
+            recipe.follow(described("recipe=gpu_256", *data, f"only=[scn,{table}]"))
     with pytest.raises(recipe.RecipeError, match="was prepared at size 32, expected 256"):
-        recipe.follow(composed("recipe=gpu_256", *data[:2], "only=[scn,general_synthetic]"))
+        recipe.follow(described("recipe=gpu_256", *data[:2], "only=[scn,general_synthetic]"))
     assert not ran
-    recipe.follow(composed("recipe=gpu_256", *data, "only=[scn,general_synthetic]", "evaluate=['split=validation']"))
+    recipe.follow(described("recipe=gpu_256", *data, "only=[scn,general_synthetic]", "evaluate=['split=validation']"))
     assert ran == ["scn", "general_synthetic"]
 
 
 def test_steps_are_fitted_to_the_minutes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cfg = composed("recipe=gpu_256", f"out={tmp_path}", "minutes=10")
+    cfg = described("recipe=gpu_256", f"out={tmp_path}", "minutes=10")
     ran: list[list[str]] = []
 
     def run(name: str, command: list[str]) -> None:
@@ -170,5 +166,5 @@ def test_the_first_training_that_fails_ends_a_recipe(
 ) -> None:
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(recipe.RecipeError, match="scn ended with status 1; the same command goes on from there"):
-        recipe.follow(composed("recipe=small", "only=[scn,isn]"))
+        recipe.follow(described("recipe=small", "only=[scn,isn]"))
     assert capfd.readouterr().out.count("== ") == 1

@@ -5,14 +5,16 @@ from __future__ import annotations
 import runpy
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from composing import composed
 
 from calisketch import CaliSketch, train_command
 from calisketch.training.checkpoint import load_latest
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 FACES = "_target_:calisketch.datasets.procedural.ProceduralFaces,size:32"
 SMALL = [
@@ -33,14 +35,6 @@ SMALL = [
 ]
 PLAIN = [each for each in SMALL if not each.startswith("data.")]
 PLAIN += ["data.size=32", "data.stand_in.train.count=4", "data.stand_in.validation.count=2"]
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_a_model_without_colour_is_trained_on_with_it(
@@ -105,20 +99,15 @@ def test_photos_without_colours_are_refused_with_the_remedy(tmp_path: Path, capf
 def test_the_recipe_widens_its_start_once_and_trains_from_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hydra import compose, initialize_config_dir
-
     monkeypatch.syspath_prepend(str(Path(train_command.__file__).resolve().parents[1] / "tools"))
     import recipe
 
-    from calisketch.train_config import conf_dir
-
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose("recipe", ["recipe=colour", "data.cuhk=photos", f"out='{tmp_path}/it is here'"])
-        parts = dict(recipe.parts(cfg))
-        assert list(parts) == ["colour, before it", "colour", "colour_test"]
-        start = parts["colour, before it"]
-        assert [Path(start[1]).name, *start[2:]] == ["add_colour.py", "cuhk-small-128", f"{tmp_path}/it is here/start"]
-        training = compose("train", parts["colour"][2:])
+    cfg = composed("recipe", "recipe=colour", "data.cuhk=photos", f"out='{tmp_path}/it is here'")
+    parts = dict(recipe.parts(cfg))
+    assert list(parts) == ["colour, before it", "colour", "colour_test"]
+    start = parts["colour, before it"]
+    assert [Path(start[1]).name, *start[2:]] == ["add_colour.py", "cuhk-small-128", f"{tmp_path}/it is here/start"]
+    training = composed("train", *parts["colour"][2:])
     assert training.init_from == start[-1]
     assert (training.system.isn.generator.in_channels, training.stages) == (5, ["joint"])
     Path(start[-1]).mkdir(parents=True)

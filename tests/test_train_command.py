@@ -9,7 +9,6 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,6 +18,8 @@ from calisketch.isn import ISN
 from calisketch.stage import Batch
 from calisketch.training.checkpoint import list_checkpoints, load_checkpoint, load_latest
 from calisketch.training.logging import read_metrics
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 SMALL = [
     "experiment=smoke",
@@ -36,14 +37,6 @@ SMALL = [
     "system.isn.discriminator.width=4",
     "system.isn.vgg.width=2",
 ]
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_all_stages_run_and_leave_a_model_pictures_and_figures_and_nothing_else(

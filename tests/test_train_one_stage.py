@@ -7,7 +7,6 @@ import runpy
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +18,8 @@ from calisketch.stage import Batch
 from calisketch.systems import Pix2Pix
 from calisketch.training.checkpoint import load_checkpoint, load_latest
 from calisketch.training.logging import read_metrics
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 FACES = "_target_:calisketch.datasets.procedural.ProceduralFaces,size:32"
 COMMON = [
@@ -59,14 +60,6 @@ SMALL = {
 
 def small(experiment: str, *more: str) -> list[str]:
     return [f"experiment={experiment}", *COMMON, *SMALL[experiment], *more]
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("experiment", [name for name in SMALL if name != "pix2pix_smoke"])

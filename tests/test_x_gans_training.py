@@ -6,13 +6,11 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from composing import build, composed
+from omegaconf import OmegaConf
 from PIL import Image
 
 from calisketch import compare_command, train_command
@@ -53,29 +51,12 @@ SMALL = [
 COMPARISONS = sorted(path.stem for path in (conf_dir() / "comparison").glob("x_gans*.yaml"))
 
 
-@pytest.fixture
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
-def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("train", list(overrides))
-
-
-def build(node: Any) -> Any:
-    return instantiate(node, _convert_="all")
-
-
 def test_the_preset_is_the_paper() -> None:
-    config = composed("experiment=x_gans", "data.root=somewhere")
+    config = composed("train", "experiment=x_gans", "data.root=somewhere")
     check_config(config)
     node = config.system.x_gan
     generator, discriminator = build(node.generator), build(node.discriminator)
-    paper = XGans(vgg=build(composed("experiment=x_gans_smoke").system.x_gan.vgg))
+    paper = XGans(vgg=build(composed("train", "experiment=x_gans_smoke").system.x_gan.vgg))
     assert generator.config == paper.generator.config
     assert isinstance(generator, EncoderDecoder)
     assert isinstance(discriminator, MultiScaleDiscriminator)
@@ -90,25 +71,25 @@ def test_the_preset_is_the_paper() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_on_the_command_line_is_enough(task: str) -> None:
-    config = composed("experiment=x_gans_smoke", f"data.draw.task={task}")
+    config = composed("train", "experiment=x_gans_smoke", f"data.draw.task={task}")
     check_config(config)
     assert build(config.data.draw).task == task
     assert config.system.x_gan.task == task  # which settles the point loss
     options = ["data.draw.percent=5"] if TASKS[task][0] else ["data.draw.block=0.25", "data.draw.place=random"]
-    one = build(composed("experiment=x_gans", "data.root=here", f"data.draw.task={task}", *options).data.draw)
+    one = build(composed("train", "experiment=x_gans", "data.root=here", f"data.draw.task={task}", *options).data.draw)
     assert 5 in (one.percent or ()) or one.block == (0.25, 0.25)
 
 
 def test_scenes_are_named_on_the_command_line(tmp_path: Path) -> None:
     scenes = f"data.draw.scenes={{_target_:calisketch.datasets.Scenes,root:'{tmp_path}'}}"
-    config = composed("experiment=x_gans", "data.root=here", "data.draw.task=colour_block", scenes)
+    config = composed("train", "experiment=x_gans", "data.root=here", "data.draw.task=colour_block", scenes)
     check_config(config)
     corruption = build(config.data.draw)
     assert isinstance(corruption.scenes, Scenes)
     assert corruption.scenes.root == tmp_path
 
 
-@pytest.mark.usefixtures("_elsewhere")
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(("experiment", "task"), [("x_gans_small", "colour_noise"), ("x_gans_smoke", "colour_block")])
 def test_a_preset_trains_and_leaves_a_model_that_knows_its_task(experiment: str, task: str, tmp_path: Path) -> None:
     assert train_command.main([f"experiment={experiment}", *SMALL, f"data.draw.task={task}"]) == 0
@@ -127,7 +108,7 @@ def check_run(run: Path, task: str, terms: set[str]) -> None:
     assert model.restore(photo * 0.9).shape == (3, 32, 32)
 
 
-@pytest.mark.usefixtures("_elsewhere")
+@pytest.mark.usefixtures("elsewhere")
 def test_the_papers_preset_interrupted_and_resumed_equals_uninterrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,7 +145,7 @@ WRONG = {
 }
 
 
-@pytest.mark.usefixtures("_elsewhere")
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("override", WRONG)
 def test_a_wrong_value_is_named_and_nothing_is_made(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], override: str
@@ -196,12 +177,11 @@ def test_every_comparison_measures_all_its_rows_and_judges_its_claims(
 ) -> None:
     generator = EncoderDecoder(3, 3, width=4, blocks=1, dilation=1, skips=False, head="tanh")
     folder = XGan(generator, 64, {"task": "points"}).save_pretrained(tmp_path / "model")
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        needed = OmegaConf.load(conf_dir() / "comparison" / f"{name}.yaml")["models"]
-        overrides = [f"comparison={name}", *(f"models.{key}='{folder}'" for key in needed), "data.limit=2"]
-        overrides += [f"data.root='{prepared}'", f"out='{tmp_path}'", "resamples=100", "threads=1"]
-        overrides += [f"scenes='{prepared}'", "scenes_split=train"] if name == "x_gans_blocks" else []
-        cfg = compose("compare", overrides)
+    needed = OmegaConf.load(conf_dir() / "comparison" / f"{name}.yaml")["models"]
+    overrides = [f"comparison={name}", *(f"models.{key}='{folder}'" for key in needed), "data.limit=2"]
+    overrides += [f"data.root='{prepared}'", f"out='{tmp_path}'", "resamples=100", "threads=1"]
+    overrides += [f"scenes='{prepared}'", "scenes_split=train"] if name == "x_gans_blocks" else []
+    cfg = composed("compare", *overrides)
     compare_command.run(cfg)
     said = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
     table, claims = said["tables"]

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from ..colours import CHANNELS
 from .encoder_decoder import EncoderDecoder
-
-_STEEPEST = 0.98  # of a colour in [-1, 1], so that white and black are no infinite demand
+from .from_colours import before_tanh, check_tanh_of_colours
 
 
 class ColourLed(EncoderDecoder):
@@ -45,11 +44,7 @@ class ColourLed(EncoderDecoder):
         upsampling: str = "nearest",
         lead: float = 0.5,
     ):
-        if (in_channels, out_channels, head) != (1 + CHANNELS, 3, "tanh"):
-            raise ValueError(
-                f"ColourLed maps {1 + CHANNELS} channels to 3 by the head 'tanh'; got {in_channels} to {out_channels} "
-                f"by {head!r}. EncoderDecoder takes others."
-            )
+        check_tanh_of_colours("ColourLed", (1 + CHANNELS, in_channels), out_channels, head)
         if isinstance(lead, bool) or not 0 <= lead < 1:
             raise ValueError(f"lead must be in [0, 1); got {lead!r}. At 1 the colours would be all there is.")
         super().__init__(in_channels, out_channels, width, blocks, dilation, skips, head, dropout, upsampling)
@@ -57,6 +52,6 @@ class ColourLed(EncoderDecoder):
 
     def _finish(self, painted: Tensor, image: Tensor) -> Tensor:
         colours, given = image[:, -CHANNELS:-1].float(), image[:, -1:].float()
-        wanted = torch.atanh((2 * colours - 1).clamp(-_STEEPEST, _STEEPEST)) * given
+        wanted = before_tanh(colours) * given
         led = F.avg_pool2d(F.pad(torch.cat([wanted, given], dim=1), [1] * 4, mode="reflect"), 3, stride=1)
         return painted * (1 - self.lead * led[:, -1:]) + self.lead * led[:, :-1]

@@ -38,12 +38,23 @@ class FromColours(EncoderDecoder):
         dropout: float = 0.0,
         upsampling: str = "bilinear",
     ):
-        if (in_channels, out_channels, head) != (4, 3, "tanh"):
-            raise ValueError(
-                f"FromColours maps 4 channels to 3 by the head 'tanh'; got {in_channels} to {out_channels} by "
-                f"{head!r}. EncoderDecoder takes others."
-            )
+        check_tanh_of_colours("FromColours", (4, in_channels), out_channels, head)
         super().__init__(in_channels, out_channels, width, blocks, dilation, skips, head, dropout, upsampling)
 
     def _finish(self, painted: Tensor, image: Tensor) -> Tensor:
-        return painted + torch.atanh((2 * image[:, 1:].float() - 1).clamp(-_STEEPEST, _STEEPEST))
+        return painted + before_tanh(image[:, 1:].float())
+
+
+def before_tanh(colours: Tensor) -> Tensor:
+    """What the head makes ``colours`` of, (B, 3, H, W) in [0, 1]: atanh(2 colour - 1), bounded."""
+    return torch.atanh((2 * colours - 1).clamp(-_STEEPEST, _STEEPEST))
+
+
+def check_tanh_of_colours(network: str, in_channels: tuple[int, int], out_channels: int, head: str) -> None:
+    """Raises ValueError unless the network makes 3 channels by "tanh", of as many (needed, got) as it needs."""
+    needed, got = in_channels
+    if (got, out_channels, head) != (needed, 3, "tanh"):
+        raise ValueError(
+            f"{network} maps {needed} channels to 3 by the head 'tanh'; got {got} to {out_channels} by {head!r}. "
+            "EncoderDecoder takes others."
+        )

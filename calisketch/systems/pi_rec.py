@@ -6,6 +6,7 @@ three phases as a painter learns: copying masters, painting roughly, refining. E
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -179,7 +180,7 @@ class PIRecGAN(nn.Module):
         return distance + perceptual(self.vgg(batch["photo"], LAYERS), self.vgg(painted, LAYERS))
 
 
-class _Phase:
+class _Phase(ABC):
     """What the three phases share: G1, D1 and the terms; they differ in what is given beside the edges.
 
     The batch's ``sketch`` (B, 1, H, W) is E, as `sketching.SparseEdges` draws it.
@@ -195,9 +196,9 @@ class _Phase:
         self.discriminators: dict[str, nn.Module] = {"pi_rec": pi_rec.discriminator}
         self.frozen: dict[str, nn.Module] = pi_rec.frozen
 
+    @abstractmethod
     def given(self, batch: Batch) -> Tensor:
         """I, (B, 3, H, W): what G1 is given beside the edges."""
-        raise NotImplementedError
 
     def generate(self, batch: Batch) -> Batch:
         given = self.given(batch)
