@@ -45,7 +45,7 @@ def test_a_tables_sketches_can_be_drawn_and_its_figures_measured(name: str) -> N
     item = ProceduralFaces(1, 64)[0]
     photo = item["photo"][None]
     seen: list[str] = []
-    for row in composed(name).rows.values():
+    for row in of_table(name).rows.values():
         kinds = {kind: row[kind] for kind in ("draw", "paint", "figures") if kind in row}
         if (spelled := OmegaConf.to_yaml(OmegaConf.create(kinds))) in seen:
             continue
