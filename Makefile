@@ -52,7 +52,7 @@ demo: install ## sketches drawn as strokes -> calibrated -> faces, and a few tra
 	$(BIN)/python tools/demo.py
 
 test: install lint ## the checks and the test suite
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: install ## ruff (rules and format) and mypy
 	$(BIN)/ruff check .

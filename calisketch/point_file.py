@@ -21,6 +21,7 @@ FORMAT_VERSION = 1
 ENDING = ".xgp"
 LARGEST_SIDE = 2048  # of the grid that points lie on
 LARGEST_FILE = 16 * 2**20  # bytes
+LARGEST_COUNT = 2**18  # points: of equal colour they take next to no bytes, and still some seconds to read
 LARGEST_LENGTH = 32_000  # of the photo's sides
 LARGEST_PHOTO = 36_000_000  # pixels
 
@@ -207,6 +208,8 @@ def _check_limits(
         raise error(
             f"there are {count} points in a photo of {places} places; expected at least 1 and no more than that."
         )
+    if count > LARGEST_COUNT:
+        raise error(f"there are {count} points; expected at most {LARGEST_COUNT}. Take a smaller share of them.")
     if not 1 <= bits <= 8:
         raise error(f"colours have {bits} bits a channel; expected 1 to 8.")
 

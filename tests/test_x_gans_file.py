@@ -201,6 +201,7 @@ FOREIGN = {
     "the photo has 30000 x 30000 pixels": sealed(head(16, 30_000, 30_000, 5)),
     "the photo has 0 x 10 pixels": sealed(head(16, 10, 0, 5)),
     "there are 257 points in a photo of 256 places": sealed(head(16, 10, 10, 257)),
+    "there are 262145 points; expected at most 262144": sealed(head(2048, 2048, 2048, 2**18 + 1)),
     "there are 0 points": sealed(head(16, 10, 10, 0)),
     "colours have 9 bits a channel": sealed(head(16, 10, 10, 5, bits=9)),
     "colours have 0 bits a channel": sealed(head(16, 10, 10, 5, bits=0)),

@@ -175,12 +175,14 @@ def write(folder: Path, seed: int, share: float) -> None:
     """All hostile files, and the places that must stay as they are."""
     import hostile_configs
     import hostile_folders
+    import hostile_points
 
     for name in ("home", "tmp", "here", "out"):
         (folder / name).mkdir(parents=True)
     write_pictures(folder, seed, share)
     hostile_folders.write(folder, seed, share)
     hostile_configs.write(folder / "configs", seed, share)
+    hostile_points.write(folder / "points", seed, share)
 
 
 def run_watched(folder: Path, each: int = 10**6) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hostile_configs
+import hostile_points
 import numpy as np
 import torch
 from PIL import Image
@@ -52,6 +53,7 @@ def all_attempts(folder: Path) -> list[Attempt]:
         *_arguments(model),
         *_whole_folders(folder),
         *(Attempt(*attempt) for attempt in hostile_configs.attempts(folder / "configs")),
+        *(Attempt(*attempt) for attempt in hostile_points.attempts(folder / "points")),
     ]
 
 
