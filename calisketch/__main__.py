@@ -26,7 +26,7 @@ from . import (
 )
 from .any_model import load_model
 from .colours import Unpainted, need_colours
-from .command_files import answer_all
+from .command_files import Beside, answer_all
 
 _PAGE = {"auto": "auto", "yes": True, "no": False}
 RELATIVES = {
@@ -201,6 +201,8 @@ def _process(options: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         print(f"calisketch: --colours {colours}: {error}", file=sys.stderr)
         return 2
+    remedy = "Add one; a fully transparent one gives none."
+    beside = None if colours is None else Beside(colours, options.inputs, "colours", remedy)
     settings = {
         "strength": options.strength,
         "polarity": options.polarity,
@@ -211,27 +213,13 @@ def _process(options: argparse.Namespace) -> int:
     def answer(path: Path) -> dict[str, Image.Image]:
         if options.command == "calibrate":
             return {"": model.calibrate(path, **settings)}
-        given = {"colours": _colours_of(path, colours, options.inputs), "unpainted": options.unpainted}
+        given = {"colours": None if beside is None else beside.of(path), "unpainted": options.unpainted}
         if options.refined:
             face, refined = model.synthesize(path, return_refined=True, **given, **settings)
             return {"": face, "-refined": refined}
         return {"": model.synthesize(path, **given, **settings)}
 
     return answer_all(options.inputs, options.out, _SUFFIX[options.command], answer)
-
-
-def _colours_of(sketch: Path, colours: Path | None, inputs: Sequence[Path]) -> Path | None:
-    """The file of a sketch's colours: the one that was named, or of a folder the one of the sketch's name and place."""
-    if colours is None or not colours.is_dir():
-        return colours
-    below = next((sketch.relative_to(given).parent for given in inputs if given in sketch.parents), Path())
-    for ending in (sketch.suffix, *images.FILE_ENDINGS):
-        if (found := colours / below / f"{sketch.stem}{ending}").is_file():
-            return found
-    raise FileNotFoundError(
-        f"{images.shown(sketch)} has no colours: there is no picture {images.shown(below / sketch.stem)} in "
-        f"{images.shown(colours)}. Add one; a fully transparent one gives none."
-    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ From a person they come as a picture (`painted`), in training as what `sketching
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Literal, get_args
 
 import cv2
@@ -27,6 +28,7 @@ from .stage import Batch
 Values = NDArray[np.float32]
 Unpainted = Literal["auto", "transparent", "white"]
 
+_LOG = logging.getLogger("calisketch")
 CHANNELS = 4
 """Of colours: red, green and blue where they are given, and where that is."""
 
@@ -112,7 +114,14 @@ class GivenColours:
         if given is None:
             return None
         if self._last is None or self._last[0] is not given:  # one for all is read once
-            self._last = given, painted(read_picture(given, name), self.unpainted)
+            picture = read_picture(given, name)
+            self._last = given, painted(picture, self.unpainted)
+            if not self._last[1][..., 3].any() and (picture.alpha is None or picture.alpha.any()):
+                _LOG.warning(
+                    "%s: nothing in it counts as painted, so the model chooses all colours. Parts of less than half "
+                    'opacity do not count, nor does white paper, unless unpainted="transparent".',
+                    name,
+                )
         values = self._last[1]
         return torch.from_numpy(np.ascontiguousarray(in_place(values, placement).transpose(2, 0, 1)))
 

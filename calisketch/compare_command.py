@@ -11,11 +11,13 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch.utils.data import Subset
 
 from . import model_folder, pipeline
 from .any_model import load_model
 from .datasets import PreparedPhotos
 from .datasets.photos import SPLITS
+from .evaluation import FrozenSketches, benchmark_sketches
 from .evaluation.comparing import Claim, Entry, compare
 from .evaluation.measures import METRICS
 from .evaluation.report import Report
@@ -68,7 +70,6 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
         torch.set_num_threads(given["threads"])
     drawn = "artist" in {given["truth"], given["track"], *(row.get("sketch") for row in given["rows"].values())}
     photos: Any = PreparedPhotos(given["data"]["root"], given["split"], None, "artist" if drawn else None)
-    told = f"{photos.root.name}, {len(photos)} photos of {photos.size} px"
     models = {key: load_model(folder, precision="fp32") for key, folder in given["models"].items()}
     for key, model in models.items():
         if model.size != photos.size:
@@ -76,8 +77,9 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
                 f"models.{key} was trained on {model.size} pixels, and {given['data']['root']} holds photos of "
                 f"{photos.size}. Prepare the photos at the model's size."
             )
+    name, size = photos.root.name, photos.size
     if given["data"]["limit"] is not None:
-        photos = evenly_chosen(photos, given["data"]["limit"])
+        photos = _fewer(photos, given["data"]["limit"])
     entries = {name: _entry(cfg, name, row, models) for name, row in given["rows"].items()}
     report = compare(
         photos,
@@ -93,16 +95,29 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
         protocol={
             "comparison": given["name"],
             "split": given["split"],
-            "photos": told,
+            "photos": f"{name}, {len(photos)} photos of {size} px",
             "models": {key: _told(given["models"][key], model) for key, model in models.items()},
         },
+        frozen=FrozenSketches.read(benchmark_sketches()) if benchmark_sketches().is_file() else None,
     )
     return report, report.save(given["out"], given["name"])
 
 
+def _fewer(photos: PreparedPhotos, limit: int) -> Any:
+    """So many of the photos, with their names."""
+    chosen = evenly_chosen(photos, limit)
+    if isinstance(chosen, Subset):
+        chosen.names = [photos.names[place] for place in chosen.indices]  # type: ignore[attr-defined]
+    return chosen
+
+
 def _told(folder: Any, model: Any) -> dict[str, Any]:
     """What is known of a model: where its weights came from, and how long it was trained."""
-    known = {name: model.info[name] for name in ("name", "steps", "photos") if name in model.info}
+    known = {
+        name: model.info[name]
+        for name in ("name", "steps", "steps before", "photos", "validation")
+        if name in model.info
+    }
     hashes = model_folder.read_config(pipeline.folder_of(folder)).get("sha256", {})
     return {**known, "sha256": {name: digest for name, digest in hashes.items() if name != "networks"}}
 
@@ -157,4 +172,6 @@ def _checked(cfg: DictConfig) -> dict[str, Any]:
     for claim in plain["claims"]:
         if not isinstance(claim, dict) or set(claim) - _CLAIM or not _CLAIM - {"margin"} <= set(claim):
             raise ConfigError(f"a claim has {sorted(_CLAIM)} (margin is 0 if not given); got {claim!r}.")
+        if not isinstance(claim["worse"], str | int | float) or isinstance(claim["worse"], bool):
+            raise ConfigError(f"a claim's worse must be a row or a number; got {claim['worse']!r}.")
     return dict(plain)

@@ -35,6 +35,11 @@ class Draft:
     edges: Tensor
     colours: Tensor
 
+    @property
+    def pixels(self) -> int:
+        """Of the drawing or photo."""
+        return self.frame.height * self.frame.width
+
 
 def frame_of(values: Values, side: int) -> Framed:
     """The way of a picture (H, W) or (H, W, C) into the square."""

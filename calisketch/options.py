@@ -3,8 +3,36 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any
 
 from torch import nn
+
+
+def whole_number(name: str, value: Any, least: int | None = None, most: int | None = None, remedy: str = "") -> int:
+    """A whole number that a call was given, as Python's own. Numpy's are whole numbers too; booleans are none.
+
+    Args:
+        least, most: the bounds, both allowed; None: there is none. There is no `most` without `least`.
+        remedy: a sentence for the message.
+
+    Raises:
+        ValueError: it is another thing, or out of bounds.
+    """
+    fine = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not fine or (least is not None and value < least) or (most is not None and value > most):
+        bounds = "" if least is None else f", at least {least}" if most is None else f" from {least} to {most}"
+        raise ValueError(f"{name} must be a whole number{bounds}; got {value!r}." + (f" {remedy}" if remedy else ""))
+    return int(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a call was given a real number, Python's or numpy's; booleans are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def check_batch_size(batch_size: Any) -> int:
+    """How many go through a network at a time, as a call says it; ValueError unless it is a whole number above 0."""
+    return whole_number("batch_size", batch_size, 1)
 
 
 def need_scn(network: nn.Module | None, what: str) -> nn.Module:
@@ -31,15 +59,16 @@ def checked_options(strength: float | None, batch_size: int, scn: nn.Module | No
         strength = 0.0 if scn is None else 1.0
     if not isinstance(strength, numbers.Real) or not 0 <= strength <= 1:
         raise ValueError(f"strength must be in [0, 1]; got {strength!r}. 0 keeps the strokes, 1 replaces them.")
-    if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-        raise ValueError(f"batch_size must be a whole number, at least 1; got {batch_size!r}.")
+    check_batch_size(batch_size)
     if strength > 0:
         need_scn(scn, f"strength={strength!r}")
     return strength
 
 
-def check_channels(name: str, network: nn.Module, channels_in: int, channels_out: int) -> None:
+def check_channels(name: str, network: nn.Module, channels_in: int, channels_out: int, remedy: str) -> None:
     """Compares the channels that a network says it maps with those it is to map; one that says nothing is trusted.
+
+    remedy: a sentence for the message, on what the network is to map.
 
     Raises:
         ValueError: it maps others.
@@ -50,6 +79,6 @@ def check_channels(name: str, network: nn.Module, channels_in: int, channels_out
     got = said.get("in_channels", channels_in), said.get("out_channels", channels_out)
     if got != (channels_in, channels_out):
         raise ValueError(
-            f"{name} must map {channels_in} channel to {channels_out}; got {got[0]} to {got[1]}. "
-            "The first network is G1 (sketch to refined sketch), the second G2 (refined sketch to face)."
+            f"{name} must map {channels_in} channel{'s' if channels_in > 1 else ''} to {channels_out}; got {got[0]} to "
+            f"{got[1]}. {remedy}"
         )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import numbers
 import os
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,11 @@ from .drafts import Draft, frame_of, is_several, one_for_each, over_white, read_
 from .images import SketchError
 from .ink import Page
 from .networks import GENERATORS
-from .options import check_channels
+from .options import check_batch_size, check_channels, is_number, whole_number
 from .pictures import Values, read_picture, to_tensor, to_values
-from .sketching import color_domain
-from .sketching.edges import canny, canny_sigma_at
+from .sheets import in_batches
+from .sketching.color_domain import checked_settings, color_domain
+from .sketching.edges import REFERENCE_SIZE, canny, canny_sigma_at
 from .stage import Batch
 
 NETWORK = "pi_rec"  # in a model folder
@@ -58,7 +58,7 @@ class PIRec:
     ):
         if size < 1:
             raise ValueError(f"size must be the side of the training images, at least 1; got {size}.")
-        check_channels("generator", generator, 1 + 3, 3)
+        check_channels("generator", generator, 1 + 3, 3, "It paints: edges and RGB colours in, an RGB picture out.")
         self.generator = copy.deepcopy(generator).eval().requires_grad_(False)
         self.size = int(size)
         self.info = dict(info or {})
@@ -132,6 +132,7 @@ class PIRec:
         polarity: images.Polarity = "auto",
         page: Page = "auto",
         batch_size: int = _BATCH,
+        device: str | torch.device | None = None,
     ) -> Any:
         """Paint from two layers, drawn in turn or taken from a photo and edited: the lines, then the flat colours.
 
@@ -144,6 +145,7 @@ class PIRec:
             refine: whether a second pass refines the first one's picture; None: if the model was trained for it.
             polarity, page: of the drawing, as for `CaliSketch.calibrate`.
             batch_size: how many go through the network at a time.
+            device: where to compute, for this call; None: where the model is.
 
         Returns:
             An RGB picture of the drawing's size and kind: PIL "RGB" for paths and PIL, an (H, W, 3) array, a (3, H, W)
@@ -157,14 +159,15 @@ class PIRec:
         """
         items, rebuild = images.flatten(edges, "edges")
         layers = one_for_each(colours, len(items), "colours")
-        _check_options(refine, batch_size)
+        batch_size = _checked_options(refine, batch_size)
 
         def drafts() -> Iterator[Draft]:
             for (drawing, name), (picture, its_name) in zip(items, layers, strict=True):
                 sketch, frame, drawn = read_edges(drawing, name, self.size, polarity, page)
                 yield Draft(sketch, frame, drawn, read_colours(picture, its_name, frame))
 
-        return rebuild([face_in_kind(draft.source, rgb) for draft, rgb in self._painted(drafts(), refine, batch_size)])
+        painted = self._painted(drafts(), refine, batch_size, device)
+        return rebuild([face_in_kind(draft.source, rgb) for draft, rgb in painted])
 
     def reconstruct(
         self,
@@ -177,6 +180,7 @@ class PIRec:
         seed: int = 0,
         refine: bool | None = None,
         batch_size: int = _BATCH,
+        device: str | torch.device | None = None,
     ) -> Any:
         """A photo reduced to its edges and a few flat colours, and painted from these alone.
 
@@ -184,9 +188,9 @@ class PIRec:
             photo: a path, a PIL image, an array (H, W) or (H, W, 1 | 3 | 4), a tensor (C, H, W) or (B, C, H, W), or a
                 list of these. Between two kinds of pictures of similar content, photos and paintings of faces, say,
                 this translates from the one to the kind that the model was trained on.
-            sigma, blur, colours, second_blur, seed, batch_size: as for `take_apart`. Larger sigma and blur and fewer
-                colours give the model less to go by.
-            refine: as for `paint`.
+            sigma, blur, colours, second_blur, seed: as for `take_apart`. Larger sigma and blur and fewer colours give
+                the model less to go by.
+            refine, batch_size, device: as for `paint`.
 
         Returns:
             RGB pictures of the photos' sizes and kinds, as `paint` gives them.
@@ -195,17 +199,12 @@ class PIRec:
             SketchError, FileNotFoundError: as for `paint`.
             ValueError: an option that is out of its range.
         """
+        batch_size = _checked_options(refine, batch_size)
+        reading = Reading.of(self.size, sigma, blur, colours, second_blur, seed)
         items, rebuild = images.flatten(photo, "photo")
-        _check_options(refine, batch_size)
-        settings: dict[str, Any] = {
-            "sigma": sigma,
-            "blur": blur,
-            "colours": colours,
-            "second_blur": second_blur,
-            "seed": seed,
-        }
-        drafts = (self._apart(given, name, **settings) for given, name in items)
-        return rebuild([face_in_kind(draft.source, rgb) for draft, rgb in self._painted(drafts, refine, batch_size)])
+        drafts = (self._apart(given, name, reading) for given, name in items)
+        painted = self._painted(drafts, refine, batch_size, device)
+        return rebuild([face_in_kind(draft.source, rgb) for draft, rgb in painted])
 
     def take_apart(
         self,
@@ -221,7 +220,7 @@ class PIRec:
 
         Args:
             photo: as for `reconstruct`.
-            sigma: of Canny, in pixels of a 256 pixel image.
+            sigma: of Canny, in pixels of a 256 pixel image, which is the most it may be.
             blur, colours, second_blur, seed: of the colour domain, see `sketching.color_domain`.
 
         Returns:
@@ -231,17 +230,11 @@ class PIRec:
         Raises:
             SketchError, FileNotFoundError, ValueError: as for `reconstruct`.
         """
+        reading = Reading.of(self.size, sigma, blur, colours, second_blur, seed)
         items, rebuild = images.flatten(photo, "photo")
-        settings: dict[str, Any] = {
-            "sigma": sigma,
-            "blur": blur,
-            "colours": colours,
-            "second_blur": second_blur,
-            "seed": seed,
-        }
         drawings, flats = [], []
         for given, name in items:
-            draft = self._apart(given, name, **settings)
+            draft = self._apart(given, name, reading)
             lines = to_values(1 - draft.edges.expand(3, -1, -1))
             drawings.append(face_in_kind(draft.source, draft.frame.back(lines)))
             flats.append(face_in_kind(draft.source, draft.frame.back(to_values(draft.colours))))
@@ -258,13 +251,14 @@ class PIRec:
         polarity: images.Polarity = "auto",
         page: Page = "auto",
         batch_size: int = _BATCH,
+        device: str | torch.device | None = None,
     ) -> list[Any]:
         """One drawing in colours that go over from one picture's to another's (the paper's Figure 9).
 
         Args:
             edges: one drawing. colours_a, colours_b: one picture each. All as for `paint`.
             n: how many pictures, the first in `colours_a` and the last in `colours_b`, at even distances.
-            refine, polarity, page, batch_size: as for `paint`.
+            refine, polarity, page, batch_size, device: as for `paint`.
 
         Returns:
             n pictures as `paint` gives them.
@@ -273,18 +267,17 @@ class PIRec:
             SketchError, FileNotFoundError: as for `paint`; more than one drawing.
             ValueError: n below 2, and as for `paint`.
         """
-        if not isinstance(n, numbers.Integral) or n < 2:
-            raise ValueError(f"n must be a whole number, at least 2: both ends are pictures; got {n!r}.")
-        _check_options(refine, batch_size)
+        n = whole_number("n", n, 2, remedy="Both ends are pictures.")
+        batch_size = _checked_options(refine, batch_size)
         for name, given in (("edges", edges), ("colours_a", colours_a), ("colours_b", colours_b)):
             if is_several(given):
                 raise SketchError(f"{name} must be a single picture; got several. Call interpolate for each of them.")
         sketch, frame, drawn = read_edges(edges, "edges", self.size, polarity, page)
         first = read_colours(colours_a, "colours_a", frame)
         last = read_colours(colours_b, "colours_b", frame)
-        shares = [step / (int(n) - 1) for step in range(int(n))]
+        shares = [step / (n - 1) for step in range(n)]
         between = (Draft(sketch, frame, drawn, torch.lerp(first, last, share)) for share in shares)
-        return [face_in_kind(sketch, rgb) for _, rgb in self._painted(between, refine, batch_size)]
+        return [face_in_kind(sketch, rgb) for _, rgb in self._painted(between, refine, batch_size, device)]
 
     @torch.no_grad()
     def from_batch(self, batch: Batch, refine: bool | None = None) -> Tensor:
@@ -297,7 +290,7 @@ class PIRec:
         Returns:
             (B, 3, H, W) in [0, 1], on the model's device.
         """
-        _check_options(refine, 1)
+        _checked_options(refine, 1)
         here = device_of(self.generator)
         edges, colours = batch["sketch"].to(here), batch["colours"].to(here)
         check_image(edges, 1, "sketch")
@@ -309,27 +302,55 @@ class PIRec:
     def _refined(self, refine: bool | None) -> bool:
         return self.refines if refine is None else refine
 
-    def _apart(
-        self, photo: Any, name: str, *, sigma: float, blur: int, colours: int, second_blur: int, seed: int
-    ) -> Draft:
+    def _apart(self, photo: Any, name: str, reading: Reading) -> Draft:
         picture = read_picture(photo, name)
         frame = frame_of(picture.rgb, self.size)
         placed = to_tensor(frame.bring_in(over_white(picture))).clamp(0, 1)
-        drawn = canny(placed[None], sigma=canny_sigma_at(self.size, sigma))[0]
-        flat = color_domain(placed, blur=blur, colours=colours, second_blur=second_blur, seed=seed)
+        drawn = canny(placed[None], sigma=canny_sigma_at(self.size, reading.sigma))[0]
+        flat = color_domain(placed, **reading.of_colours)
         return Draft(picture, frame, drawn, flat)
 
-    def _painted(self, drafts: Iterator[Draft], refine: bool | None, batch_size: int) -> Iterator[tuple[Draft, Values]]:
-        """Each with its picture, (H, W, 3) of its own size; `batch_size` of them in memory at a time."""
-        while batch := list(islice(drafts, batch_size)):
+    def _painted(
+        self, drafts: Iterator[Draft], refine: bool | None, batch_size: int, device: str | torch.device | None
+    ) -> Iterator[tuple[Draft, Values]]:
+        """Each with its picture, (H, W, 3) of its own size; `batch_size` of them in memory at a time, at most."""
+        for batch in in_batches(drafts, batch_size, lambda each: each.pixels):
             edges, colours = (
                 torch.stack([draft.edges for draft in batch]),
                 torch.stack([draft.colours for draft in batch]),
             )
             for _ in range(1 + self._refined(refine)):
-                colours = self._computing.run(self.generator, torch.cat([edges.to(colours.device), colours], dim=1))
+                given = torch.cat([edges.to(colours.device), colours], dim=1)
+                colours = self._computing.run(self.generator, given, device)
             for draft, picture in zip(batch, colours, strict=True):
                 yield draft, draft.frame.back(to_values(picture))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How photos are taken apart; `PIRec.take_apart` says what each setting is.
+
+    Attributes:
+        sigma: of Canny.
+        of_colours: what `sketching.color_domain` is told.
+    """
+
+    sigma: float
+    of_colours: dict[str, int]
+
+    @classmethod
+    def of(cls, size: int, sigma: Any, blur: Any, colours: Any, second_blur: Any, seed: Any) -> Reading:
+        """The settings checked, for a model of this size.
+
+        Raises:
+            ValueError: one that is no number of its kind, or out of its range.
+        """
+        if not is_number(sigma) or not 0 < sigma <= REFERENCE_SIZE:
+            raise ValueError(
+                f"sigma must be a number above 0, at most {REFERENCE_SIZE}, where nothing is left of a photo; "
+                f"got {sigma!r}. 3 is the paper's."
+            )
+        return cls(float(sigma), checked_settings(size, blur=blur, colours=colours, second_blur=second_blur, seed=seed))
 
 
 def colours_themselves(batch: Batch) -> Tensor:
@@ -337,8 +358,8 @@ def colours_themselves(batch: Batch) -> Tensor:
     return batch["colours"]
 
 
-def _check_options(refine: bool | None, batch_size: int) -> None:
+def _checked_options(refine: bool | None, batch_size: int) -> int:
+    """The batch size, as Python's own number."""
     if refine not in (None, True, False):
         raise ValueError(f"refine must be True, False or None; got {refine!r}.")
-    if not isinstance(batch_size, numbers.Integral) or isinstance(batch_size, bool) or batch_size < 1:
-        raise ValueError(f"batch_size must be a whole number, at least 1; got {batch_size!r}.")
+    return check_batch_size(batch_size)

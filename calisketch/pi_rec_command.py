@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from . import images
-from .command_files import answer_all
+from .command_files import Beside, answer_all
 from .ink import Page
 
 if TYPE_CHECKING:
     from .pi_rec import PIRec
+
+Answer = Callable[[Path], dict[str, Image.Image]]
 
 _PAGE: dict[str, Page] = {"auto": "auto", "yes": True, "no": False}
 
@@ -29,7 +32,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--second-blur", type=int, default=3, help="of their borders, likewise (%(default)s)")
     command.add_argument("--seed", type=int, default=0, help="of the choice of colours (%(default)s)")
     command.add_argument(
-        "--layers", action="store_true", help="also write the edges and colours, to be edited and painted from"
+        "--layers",
+        action="store_true",
+        help="also write edges/NAME and colours/NAME, to be edited and painted from: paint OUT/edges --colours "
+        "OUT/colours",
     )
 
     command = _command(commands, "paint", "paint pictures from drawn lines and flat colours")
@@ -38,7 +44,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--colours",
         type=Path,
         required=True,
-        help="a picture for all drawings, or a folder with one for each, of the same name",
+        help="a picture for all drawings, or a folder with one for each, of the same name and in the same subfolder",
     )
     _add_drawing(command)
 
@@ -54,51 +60,46 @@ def run(options: argparse.Namespace) -> int:
     """Answers every input; the exit status is 0, 1 if any failed, 2 for arguments that make no sense."""
     from .pi_rec import PIRec  # here: other commands need not wait for what it imports
 
+    answers = {"reconstruct": _reconstruct, "paint": _paint, "interpolate": _interpolate}
     try:
-        model = PIRec.from_pretrained(options.model, options.device)
+        answer = answers[options.command](PIRec.from_pretrained(options.model, options.device), options)
     except (OSError, ValueError, RuntimeError) as error:
         print(f"calisketch: {error}", file=sys.stderr)
         return 2
-    answers = {"reconstruct": _reconstruct, "paint": _paint, "interpolate": _interpolate}
-    answer = answers[options.command]
-    return answer_all(options.inputs, options.out, "-painted", lambda path: answer(model, path, options))
+    return answer_all(options.inputs, options.out, "-painted", answer)
 
 
-def _reconstruct(model: PIRec, path: Path, options: argparse.Namespace) -> dict[str, Image.Image]:
+def _reconstruct(model: PIRec, options: argparse.Namespace) -> Answer:
+    from .pi_rec import Reading
+
     settings: dict[str, Any] = {"sigma": options.sigma, "blur": options.blur, "colours": options.flat_colours}
     settings |= {"second_blur": options.second_blur, "seed": options.seed}
-    made = {"": model.reconstruct(path, refine=options.refine, **settings)}
-    if options.layers:
-        made["-edges"], made["-colours"] = model.take_apart(path, **settings)
-    return made
+    Reading.of(model.size, **settings)  # what is wrong for all is said once
+
+    def answer(path: Path) -> dict[str, Image.Image]:
+        made = {"": model.reconstruct(path, refine=options.refine, **settings)}
+        if options.layers:
+            made["edges/"], made["colours/"] = model.take_apart(path, **settings)
+        return made
+
+    return answer
 
 
-def _paint(model: PIRec, path: Path, options: argparse.Namespace) -> dict[str, Image.Image]:
-    colours = _colours_of(path, options.colours)
-    return {"": model.paint(path, colours, options.refine, polarity=options.polarity, page=_PAGE[options.page])}
-
-
-def _interpolate(model: PIRec, path: Path, options: argparse.Namespace) -> dict[str, Image.Image]:
+def _paint(model: PIRec, options: argparse.Namespace) -> Answer:
+    remedy = "Give each drawing's colours its name and place, or a single picture for all."
+    colours = Beside(options.colours, options.inputs, "colours", remedy)
     drawing: dict[str, Any] = {"polarity": options.polarity, "page": _PAGE[options.page]}
-    pictures = model.interpolate(path, options.colours_a, options.colours_b, options.n, options.refine, **drawing)
-    return {f"-{number}": picture for number, picture in enumerate(pictures, start=1)}
+    return lambda path: {"": model.paint(path, colours.of(path), options.refine, **drawing)}
 
 
-def _colours_of(drawing: Path, colours: Path) -> Path:
-    """The picture with a drawing's colours: `colours` itself, or the file of the drawing's name in that folder.
+def _interpolate(model: PIRec, options: argparse.Namespace) -> Answer:
+    drawing: dict[str, Any] = {"polarity": options.polarity, "page": _PAGE[options.page]}
 
-    Raises:
-        FileNotFoundError: there is none in the folder.
-    """
-    if not colours.is_dir():
-        return colours
-    for path in images.files_in(colours):
-        if path.stem == drawing.stem:
-            return path
-    raise FileNotFoundError(
-        f"no colours for {images.shown(drawing)}: {images.shown(colours)} has no image called {drawing.stem}. "
-        "Give each drawing's colours its name, or a single picture for all."
-    )
+    def answer(path: Path) -> dict[str, Image.Image]:
+        pictures = model.interpolate(path, options.colours_a, options.colours_b, options.n, options.refine, **drawing)
+        return {f"-{number}": picture for number, picture in enumerate(pictures, start=1)}
+
+    return answer
 
 
 def _command(

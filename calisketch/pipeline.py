@@ -29,6 +29,7 @@ from .stage import Batch, Schedule
 DEFAULT_MODEL = "cuhk-small-128"
 
 _MODELS = Path(__file__).parent / "models"
+_CHANNELS_REMEDY = "The first network is G1 (sketch to refined sketch), the second G2 (refined sketch to face)."
 _BATCH = 8  # images that go through the networks at a time, unless it is said otherwise
 
 
@@ -66,8 +67,9 @@ class CaliSketch:
         if size < 1:
             raise ValueError(f"size must be the side of the training images, at least 1; got {size}.")
         if scn_generator is not None:
-            check_channels("scn_generator", scn_generator, 1, 1)
-        check_channels("isn_generator", isn_generator, 1 + CHANNELS if takes_colours(isn_generator) else 1, 3)
+            check_channels("scn_generator", scn_generator, 1, 1, _CHANNELS_REMEDY)
+        channels = 1 + CHANNELS if takes_colours(isn_generator) else 1
+        check_channels("isn_generator", isn_generator, channels, 3, _CHANNELS_REMEDY)
         self.scn_generator = None if scn_generator is None else _for_inference(scn_generator)
         self.isn_generator = _for_inference(isn_generator)
         self.size = int(size)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,13 +16,16 @@ from .colours import GivenColours
 from .ink import Ink, Page, to_ink
 from .placement import Align, Placement, place
 
-_MOST_PIXELS = 16_000_000  # of the sketches in one batch, all of which are held in memory; or one larger sketch
+_MOST_PIXELS = 16_000_000  # of the pictures in one batch, all of which are held in memory; or one larger picture
 _LOG = logging.getLogger("calisketch")
 _FOUND_BY = {
     "eyes": "face placed by its eyes",
     "ink": "face placed by the box its ink fills",
     "frame": "not moved, only scaled and padded to the square",
 }
+
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -62,21 +65,36 @@ def read_sheets(
         colours: what is given beside them.
         polarity, align, page, batch_size: as for `CaliSketch.calibrate`; errors as there.
     """
-    batch: list[Sheet] = []
-    pixels = 0
-    for index, (given, name) in enumerate(items):
-        sketch = images.read(given, name, polarity)
-        if batch and (len(batch) == batch_size or pixels + sketch.luma.size > _MOST_PIXELS):
-            yield batch
-            batch, pixels = [], 0
+
+    def sheet(index: int, sketch: images.Sketch) -> Sheet:
         ink = to_ink(sketch, polarity, page)
         placement = place(ink.ink, side, align)
         painted = None if colours is None else colours.placed(index, placement)
         _LOG.info("%s: %s", sketch.name, _account(ink, placement, painted))
         placed = torch.from_numpy(np.ascontiguousarray(placement.bring_in(ink.ink)))[None]
-        batch.append(Sheet(sketch, ink, placement, placed, painted))
-        pixels += sketch.luma.size
-    yield batch
+        return Sheet(sketch, ink, placement, placed, painted)
+
+    sketches = ((index, images.read(given, name, polarity)) for index, (given, name) in enumerate(items))
+    for batch in in_batches(sketches, batch_size, lambda each: each[1].luma.size):
+        yield [sheet(index, sketch) for index, sketch in batch]
+
+
+def in_batches(given: Iterable[Read], batch_size: int, pixels: Callable[[Read], int]) -> Iterator[list[Read]]:
+    """What is read, `batch_size` at a time, and fewer where pictures are large; one larger than all may be is alone.
+
+    pixels: of what is read, the pixels of the picture that it keeps in memory.
+    """
+    batch: list[Read] = []
+    held = 0
+    for each in given:
+        size = pixels(each)
+        if batch and (len(batch) == batch_size or held + size > _MOST_PIXELS):
+            yield batch
+            batch, held = [], 0
+        batch.append(each)
+        held += size
+    if batch:
+        yield batch
 
 
 def inks_of(sheets: Sequence[Sheet]) -> Tensor:

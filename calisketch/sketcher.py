@@ -18,18 +18,19 @@ from torch import Tensor, nn
 from . import alignment, images, model_folder
 from .answers import drawing_in_kind
 from .checks import check_image
-from .computing import Computing, checked_device, on_device
+from .computing import Computing, checked_device, device_of, on_device
 from .model_folder import ModelFolderError
 from .networks import GENERATORS
+from .options import check_batch_size
 from .pictures import Picture, read_picture, to_tensor
 from .pipeline import folder_of
 from .placement import Align, Placement, fit_to_square
-from .sketching.learned import NETWORK, sketcher_of
+from .sheets import in_batches
+from .sketching.learned import NETWORK, check_draws, sketcher_of
 
 # How far, as a share of the side, the frame's corners may lie off for a photo to count as aligned already: the
 # detector's eyes are a few pixels off on 256, which at the corners is up to a twentieth.
 _ALIGNED = 0.06
-_MOST_PIXELS = 16_000_000  # of the photos in one batch, all of which are held in memory; or one larger photo
 _LOG = logging.getLogger("calisketch")
 
 
@@ -51,10 +52,7 @@ class Sketcher:
     def __init__(self, network: nn.Module, size: int, info: Mapping[str, Any] | None = None):
         if size < 1:
             raise ValueError(f"size must be the side of the training images, at least 1; got {size}.")
-        said = getattr(network, "config", {})
-        channels = said.get("in_channels", 3), said.get("out_channels", 1)
-        if channels != (3, 1):
-            raise ValueError(f"network must map 3 channels to 1, photo to sketch; got {channels[0]} to {channels[1]}.")
+        check_draws(network)
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.size = int(size)
         self.info = dict(info or {})
@@ -83,7 +81,7 @@ class Sketcher:
             raise
         except ValueError as error:
             raise ModelFolderError(f"{model} is no photo-to-sketch model: {error}") from error
-        return loaded if device is None else loaded.to(device)
+        return loaded.to(device)
 
     def __repr__(self) -> str:
         return model_folder.in_words("Sketcher", self.size, {NETWORK: self.network})
@@ -92,11 +90,11 @@ class Sketcher:
         """Write config.json and model.safetensors (float16 unless `half=False`) to a folder; return it."""
         return model_folder.save(folder, {NETWORK: self.network}, self.size, self.info, half=half)
 
-    def to(self, device: str | torch.device) -> Sketcher:
-        """A Sketcher of the same weights on another device; ValueError if there is none such."""
+    def to(self, device: str | torch.device | None = None) -> Sketcher:
+        """A Sketcher of the same weights on another device, None: on this one; ValueError if there is none such."""
         moved = copy.copy(self)
         moved._computing = Computing(self.size)
-        moved.network = on_device(self.network, checked_device(device))
+        moved.network = on_device(self.network, device_of(self.network) if device is None else checked_device(device))
         return moved
 
     def draw(
@@ -132,17 +130,11 @@ class Sketcher:
         """
         if align not in ("auto", True, False):
             raise ValueError(f"align must be 'auto', True or False; got {align!r}.")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a whole number, at least 1; got {batch_size!r}.")
+        batch_size = check_batch_size(batch_size)
         items, rebuild = images.flatten(photo, "photo")
-        answers: list[Any] = []
-        waiting: list[_Prepared] = []
-        for given, name in items:
-            waiting.append(self._prepared(given, name, align))
-            if len(waiting) == batch_size or sum(each.pixels for each in waiting) > _MOST_PIXELS:
-                answers += self._drawn(waiting, device)
-                waiting = []
-        return rebuild(answers + (self._drawn(waiting, device) if waiting else []))
+        prepared = (self._prepared(given, name, align) for given, name in items)
+        batches = in_batches(prepared, batch_size, lambda each: each.pixels)
+        return rebuild([sketch for batch in batches for sketch in self._drawn(batch, device)])
 
     def from_batch(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The sketches of a training batch's photos, as pictures.

@@ -120,6 +120,8 @@ def run(cfg: DictConfig) -> Path:
             "system": system.name,
             "trained": f"up to stage {stage.name}",
             "steps": _steps(engine.run_dir),
+            **_steps_before(_init_from(cfg.init_from)),
+            "validation": _curve(engine.run_dir),
             "photos": count,
             "mirrored": bool(cfg.data.mirrored),
             "styles": styles_of(plain["data"]["draw"] or {}),
@@ -175,6 +177,35 @@ def _steps(run_dir: Path) -> dict[str, int]:
     for record in read_metrics(run_dir / "metrics.jsonl"):
         steps[record["stage"]] = max(steps.get(record["stage"], 0), record["step"])
     return steps
+
+
+def _curve(run_dir: Path) -> dict[str, list[list[float]]]:
+    """Each stage's validation figures, (step, figure), at most five of them, evenly spread, the last one among them."""
+    found: dict[str, dict[int, float]] = {}
+    for record in read_metrics(run_dir / "metrics.jsonl"):
+        if record["kind"] == "validation":
+            found.setdefault(record["stage"], {})[record["step"]] = round(record["figure"], 5)
+    curves = {}
+    for stage, figures in found.items():
+        steps = sorted(figures)
+        kept = steps[:: -max(1, -(-len(steps) // 5))][::-1]
+        curves[stage] = [[step, figures[step]] for step in kept]
+    return curves
+
+
+def _steps_before(source: Any) -> dict[str, dict[str, int]]:
+    """{"steps before": {stage: how many there were in the runs that this one started from}}, if that is known."""
+    before: dict[str, int] = {}
+    for folder in set(map(str, source.values())) if isinstance(source, Mapping) else [source] if source else []:
+        for config in (Path(folder) / "model" / model_folder.CONFIG_FILE, Path(folder) / model_folder.CONFIG_FILE):
+            if not config.is_file():
+                continue
+            info = model_folder.read_config(config.parent).get("info", {})
+            for known in (info.get("steps before"), info.get("steps")):
+                for stage, count in known.items() if isinstance(known, dict) else ():
+                    before[stage] = before.get(stage, 0) + int(count)
+            break
+    return {"steps before": before} if before else {}
 
 
 def styles_of(draw: Mapping[str, Any]) -> list[str]:

@@ -23,11 +23,12 @@ from .computing import Computing, checked_device, device_of, on_device
 from .drafts import over_white
 from .images import SketchError
 from .networks import GENERATORS
-from .options import check_channels
+from .options import check_batch_size, check_channels, is_number, whole_number
 from .pictures import Framed, Picture, Values, read_picture, to_tensor, to_values
 from .pipeline import folder_of
 from .point_file import PointFileError
 from .point_sampling import Where, known_in_frame, photo_to_points, points_to_picture
+from .sheets import in_batches
 
 Kind = Literal["pil", "array", "tensor"]
 
@@ -36,7 +37,6 @@ WHITE_TASKS = ("points", "feature_points", "white_block")
 
 _WHITE = 1 - 0.5 / 255  # from here on a channel is as white as 8 bits have it
 _OTHERS = {"isn": "CaliSketch", "pi_rec": "PIRec", "sketcher": "Sketcher"}
-_MOST_PIXELS = 16_000_000  # of the pictures in one batch, all of which are held in memory; or one larger picture
 _LOG = logging.getLogger("calisketch")
 
 
@@ -58,7 +58,7 @@ class XGan:
     def __init__(self, generator: nn.Module, size: int, info: Mapping[str, Any] | None = None):
         if size < 1:
             raise ValueError(f"size must be the side of the training images, at least 1; got {size}.")
-        check_channels("generator", generator, 3, 3)
+        check_channels("generator", generator, 3, 3, "It repairs: an RGB picture in, an RGB picture out.")
         self.generator = copy.deepcopy(generator).eval().requires_grad_(False)  # dropout off *(a reading)*
         self.size = int(size)
         self.info = dict(info or {})
@@ -88,7 +88,7 @@ class XGan:
             loaded = cls(networks["x_gan"], config["size"], config.get("info"))
         except ValueError as error:
             raise model_folder.ModelFolderError(f"{model} is no X-GANs model: {error}") from error
-        return loaded if device is None else loaded.to(device)
+        return loaded.to(device)
 
     def __repr__(self) -> str:
         return model_folder.in_words("XGan", self.size, {"x_gan": self.generator})
@@ -100,11 +100,12 @@ class XGan:
         networks = {"x_gan": self.generator}
         return model_folder.save(folder, networks, self.size, self.info, half=half, max_file_bytes=max_file_bytes)
 
-    def to(self, device: str | torch.device) -> XGan:
-        """An XGan of the same weights on another device; ValueError: there is no such device."""
+    def to(self, device: str | torch.device | None = None) -> XGan:
+        """An XGan of the same weights on another device, None: on this one; ValueError: there is no such device."""
         moved = copy.copy(self)
         moved._computing = Computing(self.size, "fp32")
-        moved.generator = on_device(self.generator, checked_device(device))
+        here = device_of(self.generator) if device is None else checked_device(device)
+        moved.generator = on_device(self.generator, here)
         return moved
 
     def restore(
@@ -137,11 +138,11 @@ class XGan:
 
         Raises:
             SketchError: an unreadable or too small picture, NaN, values out of range, an empty list, a mask of another
-                size than its picture, or one that keeps nothing.
+                size than its picture, or one that keeps nothing; noise of another size than the model's.
             FileNotFoundError: a path that is not there.
             ValueError: paste without knowing what is kept, a batch_size below 1.
         """
-        _check_batch_size(batch_size)
+        batch_size = check_batch_size(batch_size)
         items, rebuild = images.flatten(picture, "picture")
         masks: Sequence[tuple[Any, str] | None] = [None] * len(items)
         if kept is not None:
@@ -154,7 +155,7 @@ class XGan:
                 yield self._read(given, name, mask, paste)
 
         answers: list[Any] = []
-        for batch in _batches(read(), batch_size):
+        for batch in in_batches(read(), batch_size, lambda each: each.pixels):
             seen = torch.stack([to_tensor(each.seen) for each in batch])
             for each, made in zip(batch, self._computing.run(self.generator, seen, device), strict=True):
                 restored = each.frame.back(to_values(made))
@@ -191,17 +192,25 @@ class XGan:
             The bytes (a list for a list or batch); the path, if `out` is given.
 
         Raises:
-            SketchError, FileNotFoundError: as for `restore`.
+            SketchError, FileNotFoundError: as for `restore`; there is no folder to write `out` in.
             ValueError: an option out of range, or `out` for several photos.
         """
+        if not is_number(percent) or not 0 < percent <= 100:
+            raise ValueError(f"percent must be in (0, 100]; got {percent!r}. 5 keeps every twentieth place.")
+        bits = whole_number("bits", bits, 1, 8, "It is of each colour channel.")
+        seed = whole_number("seed", seed, 0, 2**32 - 1)
         items, _ = images.flatten(photo, "photo")
         several = isinstance(photo, list | tuple) or (isinstance(photo, Tensor) and photo.ndim == 4)
         if out is not None and several:
             raise ValueError("out is one file, and photo holds several. Write each of the bytes that compress returns.")
+        if out is not None and not Path(out).parent.is_dir():
+            raise FileNotFoundError(
+                f"out is {images.shown(out)}, but there is no folder {images.shown(Path(out).parent)}. Make it first."
+            )
         files = []
         for given, name in items:
             rgb = over_white(read_picture(given, name))
-            chosen = photo_to_points(rgb, self.size, percent, points, bits=bits, seed=seed)
+            chosen = photo_to_points(rgb, self.size, float(percent), points, bits=bits, seed=seed)
             files.append(point_file.write(chosen))
         if out is None:
             return files if several else files[0]
@@ -210,6 +219,8 @@ class XGan:
         try:
             aside.write_bytes(files[0])
             os.replace(aside, path)
+        except OSError as error:
+            raise OSError(error.errno, f"out cannot be written ({error.strerror}); give another file", path) from error
         finally:
             aside.unlink(missing_ok=True)
         return path
@@ -240,7 +251,7 @@ class XGan:
             FileNotFoundError: a path that is not there.
             ValueError: another kind, a batch_size below 1.
         """
-        _check_batch_size(batch_size)
+        batch_size = check_batch_size(batch_size)
         if kind not in get_args(Kind):
             raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}; got {kind!r}.")
         files = list(file) if isinstance(file, list | tuple) else [file]
@@ -256,7 +267,7 @@ class XGan:
                 yield _Damaged(picture, Framed(points.height, points.width, self.size), seen, kept > 0)
 
         answers: list[Any] = []
-        for batch in _batches(read(), batch_size):
+        for batch in in_batches(read(), batch_size, lambda each: each.pixels):
             seen = torch.stack([to_tensor(each.seen) for each in batch])
             for each, made in zip(batch, self._computing.run(self.generator, seen, device), strict=True):
                 restored = to_values(made)
@@ -311,6 +322,11 @@ class XGan:
         height, width = picture.rgb.shape[:2]
         frame = Framed(height, width, self.size)
         task = self.info.get("task")
+        if task == "colour_noise" and not frame.exact:
+            raise SketchError(
+                f"{picture.name} is {width} x {height} pixels; expected {self.size} x {self.size}, since scaling makes "
+                "other noise of it. Cut it to that size, or give a model of its size."
+            )
         kept: NDArray[np.bool_] | None = None
         if task in WHITE_TASKS:
             kept = np.asarray((picture.rgb < _WHITE).any(2))
@@ -349,19 +365,9 @@ class _Damaged:
     seen: Values
     kept: NDArray[np.bool_] | None
 
-
-def _batches(read: Iterator[_Damaged], batch_size: int) -> Iterator[list[_Damaged]]:
-    batch: list[_Damaged] = []
-    pixels = 0
-    for each in read:
-        size = each.frame.height * each.frame.width
-        if batch and (len(batch) == batch_size or pixels + size > _MOST_PIXELS):
-            yield batch
-            batch, pixels = [], 0
-        batch.append(each)
-        pixels += size
-    if batch:
-        yield batch
+    @property
+    def pixels(self) -> int:
+        return self.frame.height * self.frame.width
 
 
 def _bytes_of(path: Any) -> bytes:
@@ -382,8 +388,3 @@ def _as_kind(rgb: Values, kind: Kind) -> Any:
         return to_tensor(rgb)
     levels = np.rint(rgb.clip(0, 1) * 255).astype(np.uint8)
     return levels if kind == "array" else Image.fromarray(levels)
-
-
-def _check_batch_size(batch_size: int) -> None:
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size must be a whole number, at least 1; got {batch_size!r}.")

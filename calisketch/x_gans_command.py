@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
 from PIL import Image
 
-from . import images
-from .command_files import answer_all, jobs, real
+from .command_files import Beside, answer_all
 from .point_file import ENDING
 from .point_sampling import Where
 from .x_gans import XGan
@@ -27,7 +25,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         metavar="FILE",
         help="a mask for all pictures, bright where they are the photo's own, or a folder with one for each, of the "
-        "same name (for models of points and white blocks: all that is not pure white)",
+        "same name and in the same subfolder (for models of points and white blocks: all that is not pure white)",
     )
     command.add_argument("--paste", action="store_true", help="put the pixels that are known back into the answer")
 
@@ -57,67 +55,33 @@ def run(options: argparse.Namespace) -> int:
         return 2
     if options.command == "compress":
         return _compress(model, options)
-    if options.command == "restore":
+    return _restore(model, options) if options.command == "restore" else _decompress(model, options)
 
-        def answer(path: Path) -> dict[str, Image.Image]:
-            kept = None if options.kept is None else _mask_of(path, options.kept)
-            return {"": model.restore(path, kept, paste=options.paste)}
 
-        return answer_all(options.inputs, options.out, "-restored", answer)
-    files = list(_point_files(options.inputs))
-    return answer_all(files, options.out, "-rebuilt", lambda path: {"": model.decompress(path, paste=options.paste)})
+def _restore(model: XGan, options: argparse.Namespace) -> int:
+    remedy = "Give each picture's mask its name and place, or a single mask for all."
+    masks = None if options.kept is None else Beside(options.kept, options.inputs, "masks", remedy)
+
+    def answer(path: Path) -> dict[str, Image.Image]:
+        return {"": model.restore(path, None if masks is None else masks.of(path), paste=options.paste)}
+
+    return answer_all(options.inputs, options.out, "-restored", answer)
 
 
 def _compress(model: XGan, options: argparse.Namespace) -> int:
-    """As `answer_all`, for files that are no pictures."""
-    failed: list[str] = []
-    taken: set[Path] = set()
-    done = 0
-    for path, below in list(jobs(options.inputs, options.out, failed)):
-        target = _free_name(options.out / below, path.stem, taken)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            settings = {"bits": options.bits, "seed": options.seed, "out": target}
-            model.compress(path, options.percent, options.points, **settings)
-            print(f"{images.shown(path)} -> {images.shown(target)} ({target.stat().st_size} bytes)")
-            done += 1
-        except (OSError, ValueError, RuntimeError, MemoryError) as error:
-            named = images.shown(path)
-            failed.append(f"{named}: {error}" if named not in str(error) else str(error))
-    print(f"{done} of {done + len(failed)} done" + (f", {len(failed)} failed:" if failed else "."), flush=True)
-    for line in failed:
-        print(f"  {line}", file=sys.stderr)
-    return 1 if failed else 0
+    settings = {"bits": options.bits, "seed": options.seed}
+
+    def answer(path: Path) -> dict[str, bytes]:
+        return {"": model.compress(path, options.percent, options.points, **settings)}
+
+    return answer_all(options.inputs, options.out, "-points", answer, ending=ENDING)
 
 
-def _free_name(folder: Path, stem: str, taken: set[Path]) -> Path:
-    """STEM.xgp, numbered where that is another photo's."""
-    number = 1
-    while True:
-        target = folder / (f"{stem}{ENDING}" if number == 1 else f"{stem}-{number}{ENDING}")
-        if real(target) not in taken:
-            taken.add(real(target))
-            return target
-        number += 1
+def _decompress(model: XGan, options: argparse.Namespace) -> int:
+    def answer(path: Path) -> dict[str, Image.Image]:
+        return {"": model.decompress(path, paste=options.paste)}
 
-
-def _point_files(inputs: Sequence[Path]) -> Iterator[Path]:
-    """The files that were named, and those of points in the folders that were; a folder without any stays, to fail."""
-    for given in inputs:
-        found = sorted(given.rglob(f"*{ENDING}")) if given.is_dir() else []
-        yield from found or [given]
-
-
-def _mask_of(picture: Path, masks: Path) -> Path:
-    if not masks.is_dir():
-        return masks
-    for path in images.files_in(masks):
-        if path.stem == picture.stem:
-            return path
-    raise FileNotFoundError(
-        f"no mask for {images.shown(picture)}: {images.shown(masks)} has no image called {picture.stem}. Give each "
-        "picture's mask its name, or a single mask for all."
-    )
+    return answer_all(options.inputs, options.out, "-rebuilt", answer, endings=(ENDING,))
 
 
 def _command(

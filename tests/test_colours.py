@@ -387,3 +387,13 @@ def test_fit_trains_a_model_that_takes_colours_with_colours(trained: CaliSketch)
     assert fitted.takes_colours
     shares = {round(float(each[3].mean()), 3) for batch in seen for each in batch}
     assert len(shares) > 1, "not the same for every photo"
+
+
+def test_colours_that_come_to_nothing_are_told(show: CaliSketch, caplog: pytest.LogCaptureFixture) -> None:
+    sketch = EXAMPLES / "woman-bob.png"
+    faint = np.full((64, 64, 4), (0.8, 0.1, 0.2, 0.4))
+    for colours, told in ((faint, True), (np.ones((64, 64, 3)), True), (np.zeros((64, 64, 4)), False), (None, False)):
+        caplog.clear()
+        show.synthesize(sketch, colours=colours)
+        said = [record for record in caplog.records if record.levelname == "WARNING" and "painted" in record.message]
+        assert len(said) == told, colours

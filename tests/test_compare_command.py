@@ -15,7 +15,8 @@ from PIL import Image
 
 from calisketch import CaliSketch, compare_command
 from calisketch.any_model import load_model
-from calisketch.datasets import prepare_photos
+from calisketch.datasets import PreparedPhotos, prepare_photos
+from calisketch.evaluation import people
 from calisketch.evaluation.comparing import Claim, Entry
 from calisketch.evaluation.report import HEADINGS
 from calisketch.model_folder import ModelFolderError, save
@@ -33,8 +34,10 @@ class Nobody:
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
-def test_every_comparison_holds_together(name: str) -> None:
-    needed = [f"models.{key}=a" for key in composed("compare", "data.root=somewhere", f"comparison={name}").models]
+def test_every_comparison_holds_together(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "PreparedPhotos", lambda root, split: [])
+    plain = composed("compare", "data.root=somewhere", f"comparison={name}")
+    needed = [*(f"models.{key}=a" for key in plain.models), *(["people=here"] if "people" in plain else [])]
     cfg = composed("compare", "data.root=somewhere", f"comparison={name}", *needed)
     given = compare_command._checked(cfg)
     assert given["name"] == name
@@ -45,8 +48,9 @@ def test_every_comparison_holds_together(name: str) -> None:
     assert used == set(given["models"]), "every model has a row"
     for claim in (Claim(**each) for each in given["claims"]):
         assert claim.better in entries
-        assert claim.worse in entries
-        own = {*entries[claim.better].figures} & {*entries[claim.worse].figures}
+        rows = [entries[row] for row in (claim.better, claim.worse) if isinstance(row, str)]
+        assert len(rows) == 2 or isinstance(claim.worse, float)
+        own = set.intersection(*({*row.figures} for row in rows))
         assert claim.metric in {*given["metrics"], *own, "bpp"}
         assert claim.metric in own or claim.metric in HEADINGS
 
@@ -102,6 +106,7 @@ def test_a_small_comparison_for_real(place: Path) -> None:
         (["+rows.c={model:a,sketch:artist,draw:{_target_:builtins.dict}}"], "rows.c must have draw, or sketch=artist"),
         (["claims=[{says:x}]"], "a claim has"),
         (["claims=[{says:x,better:a,worse:z,metric:psnr}]"], "is about ['z']"),
+        (["claims=[{says:x,better:a,worse:[b],metric:psnr}]"], "a claim's worse must be a row or a number; got ['b']"),
         (["data.limit=1"], "data.limit must be a whole number, at least 2"),
         (["split=tset"], "split must be one of train, validation, test; got 'tset'"),
         (["+rows.a.draw.wieghts=1"], "rows.a.draw"),
@@ -113,6 +118,26 @@ def test_mistakes_are_named(place: Path, overrides: list[str], said: str, capsys
     assert compare_command.main([*given, *overrides]) == 1
     assert said in capsys.readouterr().err
     assert not (place / "none").exists()
+
+
+def test_of_fewer_photos_the_report_says_so_and_keeps_their_names(place: Path) -> None:
+    names = PreparedPhotos(place / "photos", "test").names
+    cfg = composed("compare", *ROWS, f"+models.a='{place / 'a'}'", f"data.root='{place / 'photos'}'", "data.limit=3")
+    cfg.out = str(place / "fewer")
+    report, _ = compare_command.run(cfg)
+    assert (report.protocol["N"], report.protocol["photos"]) == (3, "photos, 3 photos of 32 px")
+    assert list(report.names) == [names[0], names[2], names[4]]
+
+
+def test_models_of_one_architecture_have_hashes_of_their_own(place: Path) -> None:
+    told = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model = CaliSketch(None, UNet(1, 3, 4, 5), 32, {"steps": {"a": 7}, "steps before": {"b": 5}})
+        told.append(compare_command._told(model.save_pretrained(place / f"seed{seed}"), model))
+    assert told[0]["sha256"].keys() == told[1]["sha256"].keys()
+    assert told[0]["sha256"] != told[1]["sha256"]
+    assert (told[0]["steps"], told[0]["steps before"]) == ({"a": 7}, {"b": 5})
 
 
 def test_a_folder_of_no_known_model_is_refused(place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from calisketch import CaliSketch, model_folder, pi_rec_command
+from calisketch.computing import Computing
 from calisketch.datasets.procedural import ProceduralFaces
 from calisketch.drafts import binary_edges
 from calisketch.images import SketchError
@@ -209,17 +211,74 @@ def test_what_cannot_be_used_is_named(model: PIRec, photo: np.ndarray, tmp_path:
         (lambda: model.paint(drawing(), flat(), refine="yes"), ValueError, "refine must be"),  # type: ignore[arg-type]
         (lambda: model.reconstruct(photo, batch_size=0), ValueError, "batch_size must be"),
         (lambda: model.reconstruct(photo, blur=24), ValueError, "blur must be an odd"),
-        (lambda: model.reconstruct(photo, sigma=0), ValueError, "sigma must be positive"),
+        (lambda: model.reconstruct(photo, batch_size=True), ValueError, "batch_size must be"),
+        (
+            lambda: model.interpolate(drawing(), flat(), flat(), True),
+            ValueError,
+            "n must be a whole number, at least 2",
+        ),
+        (lambda: model.paint(drawing(), flat(), device="abacus"), ValueError, "cannot compute on the device 'abacus'"),
+        (lambda: model.reconstruct(photo, device="abacus"), ValueError, "cannot compute on the device 'abacus'"),
+        (
+            lambda: model.interpolate(drawing(), flat(), flat(), device="abacus"),
+            ValueError,
+            "cannot compute on the device 'abacus'",
+        ),
         (lambda: model.reconstruct("none.jpg"), FileNotFoundError, r"none\.jpg"),
         (lambda: model.interpolate(drawing(), flat(), flat(), 1), ValueError, "n must be a whole number, at least 2"),
         (lambda: model.interpolate([drawing()], flat(), flat()), SketchError, "edges must be a single picture"),
         (lambda: model.to("abacus"), ValueError, "cannot compute on the device 'abacus'"),
-        (lambda: PIRec(EncoderDecoder(1, 3, 4, 1), SIDE), ValueError, "generator must map 4 channel"),
+        (
+            lambda: PIRec(EncoderDecoder(1, 3, 4, 1), SIDE),
+            ValueError,
+            "generator must map 4 channels to 3; .* It paints",
+        ),
         (lambda: PIRec(Show(), 0), ValueError, "size must be"),
     ]
     for call, kind, message in cases:
         with pytest.raises(kind, match=message):
             call()
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("sigma", (0, -1.0, float("nan"), float("inf"), 1e9, True, "3")),
+        ("blur", (24, 25.5, True, -25, 2001)),
+        ("colours", (0, 2.5, True, np.float64(3))),
+        ("second_blur", (2, 3.0, False)),
+        ("seed", (1.5, True, 2**64, None)),
+    ],
+)
+def test_wrong_settings_are_refused_before_a_file_is_read(model: PIRec, name: str, values: tuple[Any, ...]) -> None:
+    for call in (model.reconstruct, model.take_apart):
+        for value in values:
+            with pytest.raises(ValueError, match=f"{name} (must be .*got {re.escape(repr(value))}|of 2001 is)"):
+                call("none.jpg", **{name: value})
+
+
+def test_numpys_numbers_are_numbers(model: PIRec, photo: np.ndarray) -> None:
+    settings = {"sigma": 5, "blur": 15, "colours": 2, "second_blur": 1, "seed": 3}
+    numpys = {name: np.int64(value) for name, value in settings.items()} | {"sigma": np.float32(5)}
+    answers = (
+        model.reconstruct([photo, photo], **settings),
+        model.reconstruct([photo, photo], **numpys, batch_size=np.int64(1)),
+    )
+    assert np.abs(answers[0][0].astype(int) - answers[1][0]).max() <= 1
+    pictures = model.interpolate(drawing(), flat(), flat(), np.int64(3))
+    assert len(pictures) == 3
+
+
+def test_it_computes_where_a_call_says(shown: PIRec, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray) -> None:
+    asked: list[Any] = []
+    run = Computing.run
+    monkeypatch.setattr(
+        Computing, "run", lambda self, net, given, device: asked.append(device) or run(self, net, given)
+    )
+    shown.paint(drawing(), flat(), device="cuda:3")
+    shown.reconstruct(photo, device="cuda:3")
+    shown.interpolate(drawing(), flat(), flat(), 2, device="cuda:3")
+    assert asked == ["cuda:3"] * 6, "for both passes"
 
 
 def test_a_saved_model_answers_as_before_and_another_kind_is_named(
@@ -265,7 +324,7 @@ def test_the_commands_write_what_the_model_answers(files: Path, photo: np.ndarra
     loaded = PIRec.from_pretrained("model")
     common = ["--out", "out", "--model", "model"]
     assert command("reconstruct", "photos", *common, "--layers", "--sigma", "5", "--no-refine") == 0
-    assert made(files / "out") == ["a-colours.png", "a-edges.png", "a.png"]
+    assert made(files / "out") == ["a.png", "colours/a.png", "edges/a.png"]
     expected = loaded.reconstruct(photo, sigma=5, refine=False)
     assert np.array_equal(np.asarray(Image.open(files / "out" / "a.png")), expected)
     assert command("paint", "lines", "--colours", "flat", "--out", "painted", "--model", "model") == 0
@@ -280,7 +339,37 @@ def test_the_commands_write_what_the_model_answers(files: Path, photo: np.ndarra
 def test_the_commands_say_what_failed(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (files / "lines" / "b.png").write_bytes((files / "lines" / "a.png").read_bytes())
     assert command("paint", "lines", "--colours", "flat", "--out", "out", "--model", "model") == 1
-    assert "has no image called b" in capsys.readouterr().err
+    assert "b.png has no colours: there is no picture b in flat" in capsys.readouterr().err
     assert made(files / "out") == ["a.png"]
     assert command("reconstruct", "photos", "--out", "out", "--model", "nowhere") == 2
     assert "no model 'nowhere'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["--sigma", "inf"], ["--sigma", "nan"], ["--blur", "24"], ["--flat-colours", "0"]])
+def test_a_setting_that_is_wrong_for_all_photos_is_said_once(
+    files: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("reconstruct", "photos", "--out", "out", "--model", "model", *wrong) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"calisketch: {wrong[0].removeprefix('--flat').strip('-')} must be")
+    assert said.count("\n") == 1
+
+
+def test_layers_are_painted_from_without_a_file_renamed(files: Path, photo: np.ndarray) -> None:
+    """Also of photos in subfolders, of one name with two endings, and in a folder that is called as a layer is."""
+    own = photo[16:80, 16:80]  # of the model's size: what is written is what the model sees
+    for name, picture in (("b/a.png", own), ("c.png", own[::-1]), ("c.bmp", own[:, ::-1]), ("edges/a.png", 255 - own)):
+        (files / "photos" / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(picture).save(files / "photos" / name)
+    Image.fromarray(own).save(files / "photos" / "a.png")
+    assert command("reconstruct", "photos", "--out", "out", "--model", "model", "--layers") == 0
+    layers = made(files / "out" / "colours")
+    assert layers == ["a.png", "b/a.png", "c-2.png", "c.png", "edges/a-2.png"]
+    assert set(layers) < set(made(files / "out" / "edges"))
+    common = ["--out", "painted", "--model", "model", "--page", "no"]
+    assert command("paint", "out/edges", "--colours", "out/colours", *common) == 1, (
+        "edges/a-2.png is no layer but a painted picture"
+    )
+    for name in layers:
+        one, other = (np.asarray(Image.open(files / folder / name)).astype(int) for folder in ("out", "painted"))
+        assert np.abs(one - other).max() <= 1

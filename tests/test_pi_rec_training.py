@@ -145,8 +145,8 @@ def test_a_phase_in_a_run_of_its_own_starts_from_the_one_before(tmp_path: Path) 
 
 
 MODELS = {
-    "pi_rec_refinement": ("generating", "refined"),
-    "pi_rec_phases": ("unet", "alone", "generating", "refined"),
+    "pi_rec_refinement": ("generating", "longer", "refined"),
+    "pi_rec_phases": ("unet", "alone", "generating", "longer", "refined"),
     "pi_rec_confusion": ("confused", "fixed"),
     "pi_rec_plus": ("paper", "plus"),
 }

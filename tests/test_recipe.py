@@ -168,3 +168,30 @@ def test_the_first_training_that_fails_ends_a_recipe(
     with pytest.raises(recipe.RecipeError, match="scn ended with status 1; the same command goes on from there"):
         recipe.follow(described("recipe=small", "only=[scn,isn]"))
     assert capfd.readouterr().out.count("== ") == 1
+
+
+@pytest.mark.parametrize("only", ["pairs_21", "few_shot", "artist_track", "artist_hand", "sketcher"])
+def test_drawings_that_are_missing_are_missed_before_any_training(tmp_path: Path, only: str) -> None:
+    for split in ("train", "test"):
+        (tmp_path / "photos" / split).mkdir(parents=True)
+        for place in range(4):
+            Image.new("RGB", (32, 32), (60 * place, 0, 0)).save(tmp_path / "photos" / split / f"{place}.png")
+    prepare_photos(tmp_path / "photos", tmp_path / "data", size=32, align=False, contour="none", workers=0)
+    cfg = described("recipe=cgan_faces", f"data.cuhk='{tmp_path / 'data'}'", "size=32", f"only=[{only}]")
+    with pytest.raises(recipe.RecipeError, match=f"{only} cannot be made.*with an artist drawing"):
+        recipe.follow(cfg)
+
+
+@pytest.mark.parametrize(
+    "overrides", [[], ["size=256", "painter=cgan_faces_256", "drawer=photo_to_sketch", "scratch_steps=8300"]]
+)
+def test_few_shots_rivals_are_trained_for_as_many_steps(overrides: list[str]) -> None:
+    cfg = described("recipe=cgan_faces", *overrides)
+    steps = {}
+    for run in ("all", "pairs_48", "pairs_68", "artist_tuned", "scratch_68"):
+        steps[run] = composed("train", *recipe.training(cfg, run)[2:]).system.schedules.pix2pix.iterations
+    assert steps["scratch_68"] == steps["all"] + steps["pairs_68"]
+    assert steps["pairs_48"] == steps["artist_tuned"] == steps["pairs_68"]
+    if overrides:
+        head = (conf_dir() / "recipe" / "cgan_faces.yaml").read_text(encoding="utf-8")
+        assert "scratch_steps=8300" in head

@@ -134,3 +134,28 @@ def test_every_comparison_of_a_report_is_one_that_is_shipped() -> None:
         assert shipped.is_file(), path.name
         assert report["protocol"]["split"] == "test"
         assert {row["name"] for row in report["tables"][0]["rows"]} == set(OmegaConf.load(shipped).rows), path.name
+
+
+def test_steps_and_curves_are_told_under_a_table() -> None:
+    told = {"steps": {"a": 300}, "steps before": {"b": 900}, "validation": {"a": [[100, 0.5], [200, 0.4], [300, 0.3]]}}
+    assert doc_tables.total(told) == "900 + 300"
+    assert doc_tables.total({"steps": "see MODEL_CARD.md"}) == "see MODEL_CARD.md"
+    assert doc_tables.curve(("m", told)) == "- m: a 100 0.5, 200 0.4, 300 0.3, still falling"
+    assert not doc_tables.falling([0.5, 0.3, 0.299])
+    assert doc_tables.curve(("m", {})) is None
+    assert doc_tables.interval({"value": None}, 3) == ""
+    assert doc_tables.interval({"value": 1.0, "low": None, "high": None}, 2) == "1.00"
+    assert doc_tables.interval({"value": 1.0, "low": 0.5, "high": 2.0}, 1) == "1.0 [0.5, 2.0]"
+
+
+def test_a_report_that_no_document_has_a_place_for_is_not_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "nonsense").mkdir()
+    (tmp_path / "nonsense" / "nonsense.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"no document has a block .* for nonsense"):
+        doc_tables.take_over(tmp_path)
+
+
+@pytest.mark.parametrize("recipe", ["pi_rec", "x_gans", "colour", "cgan_faces"])
+def test_every_table_of_the_relatives_recipes_has_its_place(recipe: str) -> None:
+    places = {found["name"] for path in doc_tables.DOCUMENTS for found in doc_tables.BLOCK.finditer(path.read_text())}
+    assert set(OmegaConf.load(ROOT / "conf" / "recipe" / f"{recipe}.yaml").tables) <= places

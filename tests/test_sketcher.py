@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from calisketch import alignment, model_folder, sketcher_command
+from calisketch import alignment, model_folder, sheets, sketcher_command
 from calisketch.datasets import ProceduralFaces
 from calisketch.images import SketchError
 from calisketch.model_folder import ModelFolderError
@@ -139,17 +139,39 @@ def test_a_face_off_its_place_is_brought_there_and_back(monkeypatch: pytest.Monk
         place_photo(square, 256, True)
 
 
+def test_few_large_photos_are_drawn_at_a_time_and_none_is_left_out(
+    photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sketcher, seen = Sketcher(Luma(), SIDE), []
+    run = sketcher._computing.run
+    monkeypatch.setattr(
+        sketcher._computing, "run", lambda net, given, device: seen.append(len(given)) or run(net, given)
+    )
+    monkeypatch.setattr(sheets, "_MOST_PIXELS", 2 * SIDE * SIDE)
+    large = np.repeat(np.repeat(photo, 2, 0), 2, 1)
+    drawn = sketcher.draw([photo, photo, large, photo, photo[::-1].copy()], batch_size=np.int64(3), align=False)
+    assert seen == [2, 1, 2], "as many as hold so many pixels, or one that is larger"
+    assert [each.shape for each in drawn] == [(SIDE, SIDE)] * 2 + [(2 * SIDE, 2 * SIDE)] + [(SIDE, SIDE)] * 2
+    assert np.array_equal(drawn[4], drawn[0][::-1])
+
+
+def test_a_moved_sketcher_stays_where_none_is_said(network: UNet, photo: np.ndarray) -> None:
+    sketcher = Sketcher(network, SIDE)
+    assert np.array_equal(sketcher.to(None).draw(photo), sketcher.draw(photo))
+
+
 def test_wrong_photos_options_and_models_are_named(network: UNet, photo: np.ndarray, tmp_path: Path) -> None:
     sketcher = Sketcher(network, SIDE)
     with pytest.raises(ValueError, match="align must be"):
         sketcher.draw(photo, align="yes")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="batch_size must be a whole number"):
-        sketcher.draw(photo, batch_size=0)
+    for batch_size in (0, True, 2.0):
+        with pytest.raises(ValueError, match="batch_size must be a whole number"):
+            sketcher.draw(photo, batch_size=batch_size)  # type: ignore[arg-type]
     with pytest.raises(SketchError, match="empty list"):
         sketcher.draw([])
     with pytest.raises(FileNotFoundError):
         sketcher.draw(tmp_path / "none.png")
-    with pytest.raises(ValueError, match="network must map 3 channels to 1"):
+    with pytest.raises(ValueError, match=r"network must map 3 channels to 1; got 1 to 3\. It draws: a photo in"):
         Sketcher(UNet(1, 3, width=4, depth=5), SIDE)
     with pytest.raises(ValueError, match="size must be"):
         Sketcher(network, 0)

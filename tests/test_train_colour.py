@@ -104,11 +104,13 @@ def test_the_recipe_widens_its_start_once_and_trains_from_there(
 
     cfg = composed("recipe", "recipe=colour", "data.cuhk=photos", f"out='{tmp_path}/it is here'")
     parts = dict(recipe.parts(cfg))
-    assert list(parts) == ["colour, before it", "colour", "colour_test"]
+    assert list(parts) == ["colour, before it", "colour", "colour_table"]
     start = parts["colour, before it"]
     assert [Path(start[1]).name, *start[2:]] == ["add_colour.py", "cuhk-small-128", f"{tmp_path}/it is here/start"]
     training = composed("train", *parts["colour"][2:])
     assert training.init_from == start[-1]
     assert (training.system.isn.generator.in_channels, training.stages) == (5, ["joint"])
     Path(start[-1]).mkdir(parents=True)
-    assert list(dict(recipe.parts(cfg))) == ["colour", "colour_test"], "widened once"
+    assert next(iter(dict(recipe.parts(cfg)))) == "colour, before it", "an empty folder is no model"
+    (Path(start[-1]) / "config.json").write_text("{}")
+    assert list(dict(recipe.parts(cfg))) == ["colour", "colour_table"], "widened once"

@@ -182,6 +182,11 @@ WRONG_PICTURES: dict[str, tuple[type[Exception], Any, dict[str, Any]]] = {
     "got an empty list": (SketchError, [], {}),
     "must be a path, a PIL image": (SketchError, 5, {}),
     "batch_size must be a whole number": (ValueError, np.zeros((64, 64, 3)), {"batch_size": 0}),
+    "batch_size must be a whole number, at least 1; got True": (
+        ValueError,
+        np.zeros((64, 64, 3)),
+        {"batch_size": True},
+    ),
     "cannot compute on the device": (ValueError, np.zeros((64, 64, 3)), {"device": "nonsense"}),
 }
 
@@ -213,14 +218,41 @@ def test_what_cannot_be_compressed_or_rebuilt_says_why(model: XGan, photo: Tenso
         model.decompress(data, kind="jpeg")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="out is one file"):
         model.compress([photo, photo], out=tmp_path / "two.xgp")
-    with pytest.raises(ValueError, match="percent must be in"):
-        model.compress(photo, 120)
+    for percent in (120, 0, True, float("nan"), "5"):
+        with pytest.raises(ValueError, match=r"percent must be in \(0, 100\]; got"):
+            model.compress("nowhere.png", percent)
+    for name, values in {"bits": (0, 9, True, 5.0), "seed": (-1, True, 1.5, 2**32)}.items():
+        for value in values:
+            with pytest.raises(ValueError, match=f"{name} must be a whole number from"):
+                model.compress("nowhere.png", **{name: value})
+    with pytest.raises(FileNotFoundError, match=r"out is .*one\.xgp, but there is no folder .*missing\. Make it first"):
+        model.compress(photo, out=tmp_path / "missing" / "one.xgp")
+    with pytest.raises(IsADirectoryError, match="out cannot be written") as raised:
+        model.compress(photo, out=tmp_path)
+    assert "writing" not in str(raised.value)
     with pytest.raises(SketchError, match="must be a path"):
         model.compress(None)
     with pytest.raises(ValueError, match="of the model's size"):
         model.from_batch({"sketch": torch.zeros(1, 4, 32, 32)})
     with pytest.raises(ValueError, match="must have 4 channels"):
         model.from_batch({"sketch": torch.zeros(1, 3, 64, 64)})
+
+
+def test_numpys_numbers_are_numbers(model: XGan, photo: Tensor) -> None:
+    numpys = {"percent": np.int64(5), "bits": np.int64(4), "seed": np.int64(3)}
+    data = model.compress(photo, points="random", **numpys)
+    assert data == model.compress(photo, 5, "random", bits=4, seed=3)
+    assert np.array_equal(
+        model.decompress([data, data], kind="array", batch_size=np.int64(1))[1], model.decompress(data, kind="array")
+    )
+
+
+def test_noise_of_another_size_is_refused(photo: Tensor) -> None:
+    noise = XGan(Show(), SIDE, {"task": "colour_noise"})
+    assert noise.restore(photo).shape == (3, SIDE, SIDE)
+    for shape in ((80, 64), (32, 32)):
+        with pytest.raises(SketchError, match=f"is {shape[1]} x {shape[0]} pixels; expected 64 x 64"):
+            noise.restore(np.zeros((*shape, 3), np.uint8))
 
 
 def test_a_model_is_saved_and_loaded_and_another_kind_is_told(
@@ -230,8 +262,8 @@ def test_a_model_is_saved_and_loaded_and_another_kind_is_told(
     assert repr(loaded).startswith("XGan(64 px, x_gan: EncoderDecoder of")
     assert (loaded.size, loaded.info) == (model.size, model.info)
     assert torch.equal(loaded.from_batch(batch), model.from_batch(batch))
-    moved = loaded.to("cpu")
-    assert torch.equal(moved.from_batch(batch), model.from_batch(batch))
+    for device in ("cpu", None):
+        assert torch.equal(loaded.to(device).from_batch(batch), model.from_batch(batch))
     painter = {"isn": EncoderDecoder(1, 3, width=4, blocks=1)}
     model_folder.save(tmp_path / "other", painter, 64)
     with pytest.raises(
@@ -239,7 +271,7 @@ def test_a_model_is_saved_and_loaded_and_another_kind_is_told(
     ):
         XGan.from_pretrained(tmp_path / "other")
     model_folder.save(tmp_path / "grey", {"x_gan": EncoderDecoder(1, 3, width=4, blocks=1)}, 64)
-    with pytest.raises(ModelFolderError, match="is no X-GANs model: generator must map 3"):
+    with pytest.raises(ModelFolderError, match=r"generator must map 3 channels to 3; got 1 to 3\. It repairs"):
         XGan.from_pretrained(tmp_path / "grey")
     with pytest.raises(ValueError, match="size must be"):
         XGan(Show(), 0)
@@ -264,7 +296,10 @@ def test_the_commands(model: XGan, photo: Tensor, tmp_path: Path, capsys: pytest
     assert len(read((tmp_path / "files" / "a.xgp").read_bytes()).rows) == round(0.08 * 64 * 64)
 
     assert main(["decompress", str(tmp_path / "files"), "--out", str(tmp_path / "back"), *given]) == 0
-    assert sorted(Image.open(path).size for path in (tmp_path / "back").glob("*.png")) == [(40, 64), (64, 64)]
+    back = {
+        str(path.relative_to(tmp_path / "back")): Image.open(path).size for path in (tmp_path / "back").rglob("*.*")
+    }
+    assert back == {"a.png": (64, 64), "deep/a.png": (40, 64)}
     (tmp_path / "files" / "a.xgp").write_bytes(b"nothing")
     assert main(["decompress", str(tmp_path / "files" / "a.xgp"), "--out", str(tmp_path / "back"), *given]) == 1
     assert "no file of points" in capsys.readouterr().err
@@ -279,6 +314,30 @@ def test_the_commands(model: XGan, photo: Tensor, tmp_path: Path, capsys: pytest
     assert np.array_equal(restored[20:40, 20:40], as_array(photo)[20:40, 20:40])
     (tmp_path / "masks" / "a.png").unlink()
     assert main([*command, "--kept", str(tmp_path / "masks")]) == 1
-    assert "no mask for" in capsys.readouterr().err
+    assert "a.png has no masks" in capsys.readouterr().err
     assert main(["restore", "x.png", "--out", str(tmp_path), "--model", str(tmp_path / "nowhere")]) == 2
     assert "no model" in capsys.readouterr().err
+
+
+def test_compressed_photos_keep_their_subfolders_and_own_masks(model: XGan, photo: Tensor, tmp_path: Path) -> None:
+    pictures = {"a/x": as_array(photo), "b/x": as_array(photo)[:, :40], "b/y": as_array(photo)[:50]}
+    for name, picture in pictures.items():
+        for folder, saved in (("photos", picture), ("masks", np.full(picture.shape[:2], 255, np.uint8))):
+            path = tmp_path / folder / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(saved).save(path)
+    given = ["--model", str(model.save_pretrained(tmp_path / "model"))]
+    small = tmp_path / "photos" / "small"  # among the photos themselves
+    assert main(["compress", str(tmp_path / "photos"), "--out", str(small), *given]) == 0
+    assert main(["decompress", str(small), "--out", str(small), *given]) == 0
+    for name, picture in pictures.items():
+        assert (small / f"{name}.xgp").is_file()
+        assert Image.open(small / f"{name}.png").size == picture.shape[1::-1]
+    assert len(list(small.rglob("*.*"))) == 6
+    command = ["restore", str(tmp_path / "photos" / "b"), str(tmp_path / "photos" / "a"), "--paste", *given]
+    assert main([*command, "--out", str(tmp_path / "one"), "--kept", str(tmp_path / "masks" / "b")]) == 1
+    assert (
+        main([*command[:2], *command[3:], "--out", str(tmp_path / "two"), "--kept", str(tmp_path / "masks" / "b")]) == 0
+    )
+    for name in ("x", "y"):
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "two" / f"{name}.png")), pictures[f"b/{name}"])

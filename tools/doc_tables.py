@@ -38,18 +38,47 @@ def rendered(report: Mapping[str, Any]) -> str:
     for table in rest:
         lines += ["", line(["claim", "difference [95 %]", "verdict"]), line(["---"] * 3)]
         for row in table["rows"]:
-            found = row["figures"].get("difference")
-            said = "" if found is None else f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
-            lines.append(line([row["name"], said, row["note"]]))
+            digits = HEADINGS.get(row["note"].split(":")[0], ("", 3))[1]
+            lines.append(line([row["name"], interval(row["figures"].get("difference"), digits), row["note"]]))
     models = report["protocol"]["models"].items()
-    steps = "; ".join(f"{key} {total(told)}" for key, told in models if "steps" in told)
+    steps = "; ".join(f"{key} {total(told)}" for key, told in models if told.get("steps"))
     under = f"N = {report['protocol']['N']}, {report['protocol']['split']} split, {report['protocol']['size']} px"
-    return "\n".join([*lines, "", under + (f"; steps: {steps}." if steps else ".")]) + "\n"
+    lines += ["", under + (f"; steps: {steps}." if steps else ".")]
+    if any(told.get("validation") for _, told in models):
+        lines += ["", "Validation figure (lower is better) after so many steps:", *map(curve, models)]
+    return "\n".join(each for each in lines if each is not None) + "\n"
 
 
 def total(told: Mapping[str, Any]) -> str:
-    """The steps of a model's stages: "500 + 700"."""
-    return " + ".join(str(count) for count in told["steps"].values())
+    """The steps of a model's stages, after those of the models it was made from: "500 + 700"."""
+    counts = [told.get("steps before") or {}, told["steps"]]
+    if not all(isinstance(each, Mapping) for each in counts):
+        return str(told["steps"])
+    return " + ".join(str(count) for each in counts for count in each.values())
+
+
+def curve(model: tuple[str, Mapping[str, Any]]) -> str | None:
+    """How the validation figure came down: "- name: stage 100 0.51, 200 0.48", and whether it still falls."""
+    key, told = model
+    said = []
+    for stage, figures in (told.get("validation") or {}).items():
+        points = ", ".join(f"{step} {figure:.4g}" for step, figure in figures)
+        said.append(f"{stage} {points}" + (", still falling" if falling([figure for _, figure in figures]) else ""))
+    return f"- {key}: {'; '.join(said)}" if said else None
+
+
+def falling(figures: list[float]) -> bool:
+    """Whether the last fifth of the way brought more than one part in fifty, so that more steps would bring more."""
+    return len(figures) > 1 and figures[-1] < 0.98 * figures[-2]
+
+
+def interval(found: Mapping[str, Any] | None, digits: int) -> str:
+    """A difference with its interval; what there is of both."""
+    if found is None or found["value"] is None:
+        return ""
+    bounds = [found.get("low"), found.get("high")]
+    said = "" if None in bounds else f" [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"
+    return f"{found['value']:.{digits}f}{said}"
 
 
 def line(cells: list[str]) -> str:
@@ -74,8 +103,17 @@ def filled(text: str) -> str:
 
 
 def take_over(folder: Path) -> None:
-    """Copies reports, OUT/TABLE/NAME.json, as TABLE.json, with the verdicts' Markdown beside them."""
+    """Copies reports, OUT/TABLE/NAME.json, as TABLE.json, with the verdicts' Markdown beside them.
+
+    Raises:
+        ValueError: no document has a place for one of them.
+    """
     REPORTS.mkdir(parents=True, exist_ok=True)
+    places = {found["name"] for document in DOCUMENTS for found in BLOCK.finditer(document.read_text(encoding="utf-8"))}
+    if homeless := sorted({path.parent.name for path in folder.glob("*/*.json")} - places):
+        raise ValueError(
+            f"no document has a block <!-- report NAME --> for {', '.join(homeless)}. Add one, or leave it."
+        )
     for path in sorted(folder.glob("*/*.json")):
         for suffix in (".json", ".md"):
             text = path.with_suffix(suffix).read_text(encoding="utf-8")

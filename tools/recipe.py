@@ -127,23 +127,43 @@ def parts(cfg: DictConfig) -> Iterator[tuple[str, list[str]]]:
     for make, group in ((training, cfg.runs), (evaluation, cfg.tables)):
         for name in group:
             if chosen is None or name in chosen:
-                if (before := group[name].get("before")) and not Path(before[-1]).exists():
+                if (before := group[name].get("before")) and not (Path(before[-1]) / "config.json").is_file():
                     tool, *arguments = map(str, before)
                     yield f"{name}, before it", [sys.executable, str(ROOT / "tools" / tool), *arguments]
                 yield name, make(cfg, name)
 
 
-def check_photos(cfg: DictConfig, tables: Sequence[str]) -> None:
-    """Raises RecipeError where a table's prepared folder is of another size, or has no photos in the table's split."""
+def _asked_of(cfg: DictConfig, name: str) -> tuple[str, bool]:
+    """The split that a table is of, and whether it needs artists' drawings."""
+    table = cfg.tables[name]
+    chosen: dict[str, Any] = {"split": "test", "track": "synthetic"}
+    drawn = False
+    if "comparison" in table:
+        told = OmegaConf.load(ROOT / "conf" / "comparison" / f"{table.comparison}.yaml")
+        chosen |= {key: told[key] for key in ("split", "track") if key in told}
+        drawn = told.get("truth") == "artist" or any(row.get("sketch") == "artist" for row in told.rows.values())
+    given = [*table.get("set", []), *cfg.evaluate]
+    chosen |= dict(each.split("=", 1) for each in given if each.startswith(("split=", "track=")))
+    return chosen["split"], drawn or chosen["track"] == "artist"
+
+
+def check_photos(cfg: DictConfig, tables: Sequence[str], runs: Sequence[str] = ()) -> None:
+    """Raises RecipeError where a table's prepared folder is of another size, or has no photos in the table's split; or
+    lacks the artist's drawings that a table needs, or a run whose ``track`` is artist."""
     from calisketch.datasets import PreparedPhotos
 
+    for name in runs:
+        if cfg.runs[name].get("track") == "artist":
+            for root in folders(cfg, cfg.runs[name].data, f"run {name}"):
+                try:
+                    PreparedPhotos(root, "train", cfg.size, "artist")
+                except (OSError, ValueError) as error:
+                    raise RecipeError(f"run {name} cannot be made: {error}") from error
     for name in tables:
         (root,) = folders(cfg, [cfg.tables[name].data], f"table {name}")
-        chosen = {"split": "test", "track": "synthetic"}
-        given = [*cfg.tables[name].get("set", []), *cfg.evaluate]
-        chosen |= dict(each.split("=", 1) for each in given if each.startswith(("split=", "track=")))
+        split, drawn = _asked_of(cfg, name)
         try:
-            PreparedPhotos(root, chosen["split"], cfg.size, "artist" if chosen["track"] == "artist" else None)
+            PreparedPhotos(root, split, cfg.size, "artist" if drawn else None)
         except (OSError, ValueError) as error:
             raise RecipeError(
                 f"table {name} cannot be made: {error} (photos for test are those in a folder named test, before they "
@@ -158,7 +178,8 @@ def _common_keys(runs: DictConfig) -> set[str]:
 def follow(cfg: DictConfig) -> None:
     """Runs all parts; the first that fails ends it."""
     commands: list[tuple[str, list[str]]] = list(parts(cfg))  # so that a mistake is found before hours of training
-    check_photos(cfg, [name for name, _ in commands if name in cfg.tables])
+    names = [name for name, _ in commands]
+    check_photos(cfg, [name for name in names if name in cfg.tables], [name for name in names if name in cfg.runs])
     for name, command in commands:
         more = fitted(cfg, name) if cfg.minutes is not None and name in cfg.runs else []
         _run(name, [*command, *more])

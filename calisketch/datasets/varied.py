@@ -19,11 +19,14 @@ from calisketch.datasets.variants import Variants, given_or_prepared, made_seed
 
 __all__ = ["VariedPhotos", "varied_photos"]
 
+_STILL = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
 
 class VariedPhotos(Variants):
     """The items of ``photos``, ``variants`` times over, all images of an item moved alike: photo, line maps, drawing.
 
-    How an item is moved depends on (seed, variant, photo) alone.
+    How an item is moved depends on (seed, variant, photo) alone. ``frame``, (2, H, W), says it: where each pixel lay
+    before, x and y in [0, 1] of the photo's sides (beyond that: outside of it).
 
     photos: a data set with items of (C, H, W) images and an ``index``, such as `PreparedPhotos`.
     jitter: enlarge by this factor and cut a window of the old size at a random place; pix2pix's is 286 / 256 = 1.117.
@@ -64,7 +67,9 @@ class VariedPhotos(Variants):
             if value.ndim == 3 and move is not None:
                 value = _moved(value, move, padding="border" if value.shape[0] == 3 else "zeros")
             result[name] = value.flip(-1) if value.ndim == 3 and mirrored else value
-        return result
+        frame = F.affine_grid((_STILL if move is None else move)[None], [1, 1, *item["photo"].shape[-2:]], False)
+        frame = (frame[0].permute(2, 0, 1) + 1) / 2
+        return {**result, "frame": frame.flip(-1) if mirrored else frame}
 
     def movement(self, variant: int, place: int) -> tuple[Tensor | None, bool]:
         """How an item's images are moved: (2, 3), from a result's place to its source's in units of half the side,

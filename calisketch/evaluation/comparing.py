@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from ..colours import over_paper
 from ..datasets.conditions import Maker, PhotosWith
 from ..sketching.styles import SketchMixture
-from .frozen import BENCHMARK_SEED, draw_frozen
+from .frozen import BENCHMARK_SEED, FrozenSketches, draw_frozen
 from .grid import CAPTION_HEIGHT
 from .intervals import Interval, jackknife, paired_difference
 from .measures import METRICS, SET_DISTANCES, Measures, Row, in_row
@@ -76,18 +77,18 @@ class Entry:
 
 @dataclass(frozen=True)
 class Claim:
-    """That one row is better than another by a metric; with a margin: that it is at most so much worse.
+    """That a row is better than another, or a number, by a metric; with a margin: that it is at most so much worse.
 
     Args:
         says: the claim in words, with its source.
-        better, worse: names of rows.
+        better, worse: names of rows; or for worse a figure to beat, in the metric's unit.
         metric: a figure that both have.
         margin: in the metric's unit, at least 0.
     """
 
     says: str
     better: str
-    worse: str
+    worse: str | float
     metric: str
     margin: float = 0.0
 
@@ -106,6 +107,7 @@ def compare(
     resamples: int = 2000,
     networks: Mapping[str, Any] | None = None,
     protocol: Mapping[str, Any] | None = None,
+    frozen: FrozenSketches | None = None,
 ) -> Report:
     """Paints the same photos in every way, measures all, and judges the claims.
 
@@ -121,8 +123,10 @@ def compare(
         truth: what of an item the pictures should equal; one channel counts as grey.
         seed: of all sketches and conditions: the same for every entry.
         protocol: more lines for the report.
+        frozen: manifest that sketches of the default `SketchMixture` are compared with, where it covers the photos.
 
     Raises:
+        ChangedSketches: a sketch is not the frozen one.
         ValueError: no entries, fewer than 2 photos, a claim about a row or figure that is not there, or pictures of
             another size.
     """
@@ -131,17 +135,24 @@ def compare(
     if len(photos) < 2:
         raise ValueError(f"photos must be at least 2 test photos; got {len(photos)}.")
     for claim in claims:
-        if missing := {claim.better, claim.worse} - set(entries):
+        if missing := {row for row in (claim.better, claim.worse) if isinstance(row, str)} - set(entries):
             raise ValueError(f"the claim {claim.says!r} is about {sorted(missing)}; the rows are {list(entries)}.")
     real = _three(torch.stack([photos[place][truth] for place in range(len(photos))]).float())
     measures = Measures(real, metrics, required=required, resamples=resamples, networks=networks)
+    names = list(getattr(photos, "names", [])) or [str(place) for place in range(len(photos))]
+    if frozen is not None and frozen.covers(names, int(real.shape[-1]), seed) is not None:
+        frozen = None
+    checked = 0
     rows: dict[str, Row] = {}
     features: dict[str, NDArray[np.float64]] = {}
     shown: dict[str, tuple[Tensor, Tensor]] = {}
     places = [place * len(photos) // min(_SHOWN, len(photos)) for place in range(min(_SHOWN, len(photos)))]
     for name, entry in entries.items():
         _LOG.info("painting: %s", name)
-        answer, seen, own = _painted(photos, entry, seed, batch_size, real)
+        answer, seen, own, sketches = _painted(photos, entry, seed, batch_size, real)
+        if frozen is not None and _draws_the_benchmark(entry.draw):
+            frozen.check(torch.stack([photos[place]["photo"] for place in range(len(photos))]), sketches, entry.draw)
+            checked += 1
         if measures.of_sets:
             features[name] = measures.features(answer)
         row = measures.of(name, answer, features=features.get(name), note=entry.note)
@@ -160,32 +171,31 @@ def compare(
         "N": len(photos),
         "size": int(real.shape[-1]),
         "seed": seed,
+        "sketches": "drawn in double precision, in 8 bits" + f"; as frozen in {checked} rows" * bool(checked),
         "metrics": {name: METRICS[name] for name in measures.names}
         | {name: figure.says for name, figure in further.items()},
         **dict(protocol or {}),
         "weights": measures.sources(),
         "versions": {name: version(name) for name in ("torch", "calisketch")} | {"python": platform.python_version()},
     }
-    names = list(getattr(photos, "names", [])) or [str(place) for place in range(len(photos))]
     return Report(said, tables, names, measures.absent, {"grid": _grid(real[places], shown)})
 
 
 def _painted(
     photos: Any, entry: Entry, seed: int, batch_size: int, real: Tensor
-) -> tuple[Tensor, Tensor, dict[str, list[float]]]:
-    """All answers, what is shown of all inputs, and the entry's own figures."""
+) -> tuple[Tensor, Tensor, dict[str, list[float]], Tensor]:
+    """All answers, what is shown of all inputs, the entry's own figures, and what was drawn."""
     given = PhotosWith(photos, entry.makers, 1, seed) if entry.makers else photos
-    answers, inputs = [], []
+    answers, inputs, drawn = [], [], []
     own: dict[str, list[float]] = {}
     for first in range(0, len(given), batch_size):
         places = range(first, min(first + batch_size, len(given)))
         batch: Batch = default_collate([given[place] for place in places])
-        if isinstance(entry.draw, SketchMixture):
-            batch["sketch"] = draw_frozen(entry.draw, batch["photo"], seed, first_index=first)
-        elif isinstance(entry.draw, str):
+        if isinstance(entry.draw, str):
             batch["sketch"] = batch[entry.draw]
         elif entry.draw is not None:
-            batch["sketch"] = entry.draw(batch["photo"], seed=seed, epoch=0, index=list(places))
+            batch["sketch"] = draw_frozen(entry.draw, batch["photo"], seed, first_index=first)
+            drawn.append(batch["sketch"])
         with torch.no_grad():
             made = entry.paint(batch)
         picture, figures = made if isinstance(made, tuple) else (made, {})
@@ -201,7 +211,18 @@ def _painted(
             own.setdefault(name, []).extend(map(float, figure(batch, picture)))
         answers.append(picture)
         inputs.append(_seen(batch))
-    return torch.cat(answers), torch.cat(inputs), own
+    return torch.cat(answers), torch.cat(inputs), own, torch.cat(drawn) if drawn else torch.empty(0)
+
+
+def _draws_the_benchmark(draw: Any) -> TypeGuard[SketchMixture]:
+    """Whether it is `SketchMixture` as it is by default, which the frozen sketches are of."""
+    usual = SketchMixture()
+    settings = ("names", "learned", "simplify", "deform", "ranges")
+    return (
+        type(draw) is SketchMixture
+        and all(getattr(draw, name) == getattr(usual, name) for name in settings)
+        and torch.equal(draw.cumulated, usual.cumulated)
+    )
 
 
 def _seen(batch: Batch) -> Tensor:
@@ -213,7 +234,7 @@ def _seen(batch: Batch) -> Tensor:
     for name, value in conditions.items():
         value = value.float().cpu()
         if name == "colours" and value.shape[1] == 4:  # colours where they are given, paper elsewhere
-            page = value[:, :3] + (1 - value[:, 3:])
+            page = over_paper(value)
         elif value.shape[1] >= 3:
             page = value[:, :3]
         elif lines is None:
@@ -229,14 +250,19 @@ def _judged(
     headings: Mapping[str, tuple[str, int]],
 ) -> Row:
     """The claim as a row: the difference with its interval, the verdict as its note."""
-    better, worse = rows[claim.better], rows[claim.worse]
+    better = rows[claim.better]
+    worse = rows[claim.worse] if isinstance(claim.worse, str) else None
     if claim.metric in measures.absent:
         return in_row(claim.says, {}, {}, f"not measured: {claim.metric}")
-    if claim.metric not in better.figures or claim.metric not in worse.figures or claim.metric not in headings:
+    if any(claim.metric not in row.figures for row in (better, worse) if row) or claim.metric not in headings:
         raise ValueError(f"the claim {claim.says!r} is about {claim.metric!r}; its rows have {sorted(better.figures)}.")
-    if claim.metric in SET_DISTANCES:
+    if worse is None:
+        if claim.metric in SET_DISTANCES:
+            raise ValueError(f"the claim {claim.says!r} must be about a figure of single images; got {claim.metric!r}.")
+        difference = measures.interval([value - float(claim.worse) for value in better.per_image[claim.metric]])
+    elif claim.metric in SET_DISTANCES:
         distance = SET_DISTANCES[claim.metric]
-        parts = measures.real_features, features[claim.better], features[claim.worse]
+        parts = measures.real_features, features[better.name], features[worse.name]
         difference = jackknife(lambda real, one, two: distance(real, one) - distance(real, two), *parts)
     else:
         pair = better.per_image[claim.metric], worse.per_image[claim.metric]

@@ -109,16 +109,17 @@ class JPEGOfTheSize(_OfPoints):
     """
 
     def __call__(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, list[float]]]:
-        """The photos after JPEG, (B, 3, H, W), and {"bpp": one value each}."""
-        pictures, sizes = [], []
+        """The photos after JPEG, (B, 3, H, W), and one value each: "bpp"; "jpegs", 1 where there is such a JPEG."""
+        pictures, sizes, found = [], [], []
         for photo in _photos(batch):
             most = len(point_file.write(self._points(photo)))
             small = jpeg_within(photo, most)
+            found.append(float(small is not None))
             flat = np.broadcast_to(np.rint(photo.mean((0, 1))).astype(np.uint8), photo.shape)
             pictures.append(np.ascontiguousarray(flat if small is None else small.picture))
             sizes.append(8 * (most if small is None else len(small.data)) / (photo.shape[0] * photo.shape[1]))
         made = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
-        return made.to(batch["photo"].device), {"bpp": sizes}
+        return made.to(batch["photo"].device), {"bpp": sizes, "jpegs": found}
 
 
 class InterpolatedPoints(_OfPoints):

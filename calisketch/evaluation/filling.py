@@ -106,11 +106,11 @@ class Unmixed:
     """Colour noise taken out of local means, told how much of it there is but not where.
 
     Around a pixel the mean of the corrupted picture is (1 - p) photo + p / 2, where p is the share of noise. The mean's
-    Gaussian weights are wide, since what is left of the noise grows by 1 / (1 - p).
+    Gaussian weights are the wider the more noise there is, since what is left of it grows by 1 / (1 - p).
 
     Args:
         percent: of noise, in [0, 100).
-        sigma: of the mean's weights, as a share of the picture's side.
+        sigma: of the mean's weights, as a share of the picture's side; to be chosen on validation photos.
 
     Raises:
         ValueError: a percentage or sigma out of range.

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,9 +119,11 @@ class FrozenSketches:
 
 
 def draw_frozen(
-    mixture: SketchMixture, photo: Tensor, seed: int, *, first_index: int = 0, batch_size: int = 25
+    mixture: Callable[..., Tensor], photo: Tensor, seed: int, *, first_index: int = 0, batch_size: int = 25
 ) -> Tensor:
     """Sketches (N, 1, H, W) of photos (N, 3, H, W), in 8 bits' steps: drawn in double precision, then rounded.
+
+    mixture: a `SketchMixture`, or whatever else is called as it is; then as many channels as that makes.
 
     The index of a sketch is the place of its photo, counted from `first_index`, in epoch 0. Returns float32 in [0, 1],
     ink = 1.

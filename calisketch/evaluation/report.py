@@ -30,6 +30,9 @@ HEADINGS: dict[str, tuple[str, int]] = {
     "mmd": ("MMD ↓", 3),
     "region_psnr": ("PSNR in the region ↑", 2),
     "bpp": ("bits per pixel ↓", 3),
+    "jpegs": ("share that has a JPEG", 2),
+    "strokes_f1": ("strokes' F1 ↑", 3),
+    "nearest_person": ("cosine to the nearest of them ↓", 3),
     "grey_psnr": ("PSNR, grey ↑", 2),
     "grey_ssim": ("SSIM, grey, window 51 ↑", 3),
     "relative_l1": ("relative L1, grey ↓", 4),
@@ -43,7 +46,7 @@ HEADINGS: dict[str, tuple[str, int]] = {
     "people": ("training people who are nearest to someone", 0),
     "difference": ("difference", 3),
 }
-OF_SETS = ("fid", "kid", "mmd")  # whose number of images belongs beside them
+OF_SETS = ("fid", "kid", "mmd")  # figures of all images together, whose number belongs beside them
 
 #: The paper's tables: row -> figures. At 256 pixels, on a split that the paper does not give.
 PAPER_TABLES: dict[str, dict[str, dict[str, float]]] = {

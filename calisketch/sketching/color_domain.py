@@ -11,6 +11,7 @@ OpenCV does both, image by image on the CPU: it belongs into a loading worker (:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from calisketch.checks import check_image
+from calisketch.options import whole_number
 from calisketch.sketching.edges import REFERENCE_SIZE
 
 __all__ = ["ColorDomain", "color_domain"]
@@ -47,22 +49,35 @@ def color_domain(photo: Tensor, *, blur: int, colours: int, second_blur: int, se
         second filter, which takes each channel alone, may mix them. On the photo's device, in its type; no gradient.
 
     Raises:
-        TypeError, ValueError: a photo of another kind; an even or not positive blur, or one that is wider than 255
-            pixels after scaling; `colours` below 1.
+        TypeError, ValueError: a photo of another kind; as `checked_settings`.
     """
     if isinstance(photo, Tensor) and photo.ndim != 3:
         raise ValueError(
             f"photo must be one image (3, H, W); got {tuple(photo.shape)}. Take them one by one: photos[k]."
         )
     check_image(photo[None] if isinstance(photo, Tensor) else photo, 3, "photo")
-    if colours < 1:
-        raise ValueError(f"colours must be at least 1; got {colours}.")
     side = min(photo.shape[-2:])
-    windows = [_window(name, size, side) for name, size in (("blur", blur), ("second_blur", second_blur))]
+    settings = checked_settings(side, blur=blur, colours=colours, second_blur=second_blur, seed=seed)
+    windows = [_window(name, settings[name], side) for name in ("blur", "second_blur")]
     levels = photo.detach().permute(1, 2, 0).mul(255).round().clamp(0, 255).byte().cpu().numpy()
-    flat = _quantised(_median(levels, windows[0]), colours, seed)
+    flat = _quantised(_median(levels, windows[0]), settings["colours"], settings["seed"])
     flat = _median(flat, windows[1])
     return torch.from_numpy(flat).permute(2, 0, 1).to(device=photo.device, dtype=photo.dtype).div(255)
+
+
+def checked_settings(side: int, *, blur: Any, colours: Any, second_blur: Any, seed: Any) -> dict[str, int]:
+    """The settings of :func:`color_domain`, as Python's own whole numbers, for an image of this shorter side.
+
+    Raises:
+        ValueError: one that is no whole number; a window that is even, not positive, or wider than 255 pixels after
+            scaling; `colours` below 1; a seed of more than 64 bits.
+    """
+    settings = {"blur": _odd("blur", blur), "second_blur": _odd("second_blur", second_blur)}
+    for name, size in settings.items():
+        _window(name, size, side)
+    settings["colours"] = whole_number("colours", colours, 1, remedy="It is how many there may be.")
+    settings["seed"] = _seed(seed)
+    return settings
 
 
 class ColorDomain:
@@ -90,11 +105,10 @@ class ColorDomain:
             raise ValueError("second_blur must name at least one window; got none. [1] leaves the filter out.")
         for name, sizes in (("blur", blur), ("second_blur", second_blur)):
             for size in sizes:
-                _check_odd(name, size)
-        if colours[0] < 1:
-            raise ValueError(f"colours must be at least 1; got {list(colours)}.")
+                _odd(name, size)
+        low, high = (whole_number("colours", count, 1) for count in colours)
         self.blur = tuple(range(int(blur[0]), int(blur[1]) + 1, 2))
-        self.colours = tuple(range(int(colours[0]), int(colours[1]) + 1))
+        self.colours = tuple(range(low, high + 1))
         self.second_blur = tuple(int(size) for size in second_blur)
 
     @classmethod
@@ -104,7 +118,7 @@ class ColorDomain:
 
     def settings(self, seed: int) -> dict[str, int]:
         """What a call with this seed hands to :func:`color_domain`: {"blur", "colours", "second_blur", "seed"}."""
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(_seed(seed))
         draws = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
         choices = (self.blur, self.colours, self.second_blur)
         blur, colours, second = (choice[int(draw * len(choice))] for choice, draw in zip(choices, draws, strict=True))
@@ -116,19 +130,28 @@ class ColorDomain:
         return color_domain(photo, **self.settings(seed))
 
 
-def _check_odd(name: str, size: int) -> None:
-    if size < 1 or size % 2 == 0:
-        raise ValueError(f"{name} must be an odd number of pixels, at least 1, as a median window is; got {size}.")
+def _odd(name: str, size: Any) -> int:
+    fault = f"{name} must be an odd number of pixels, at least 1, as a median window is; got {size!r}."
+    try:
+        number = whole_number(name, size, 1)
+    except ValueError as error:
+        raise ValueError(fault) from error
+    if number % 2 == 0:
+        raise ValueError(f"{fault} Take {number - 1} or {number + 1}.")
+    return number
+
+
+def _seed(seed: Any) -> int:
+    return whole_number("seed", seed, -(2**63), 2**64 - 1)  # what torch's generators take
 
 
 def _window(name: str, size: int, side: int) -> int:
     """The odd window nearest to `size`, which is stated for 256 pixels, in an image of this shorter side."""
-    _check_odd(name, size)
     window = 2 * int(size * side / REFERENCE_SIZE // 2) + 1
     if window > LARGEST_MEDIAN:
         raise ValueError(
             f"{name} of {size} is a window of {window} pixels in an image of {side}, above the {LARGEST_MEDIAN} that "
-            "OpenCV's median takes. Scale the photo down first."
+            "OpenCV's median takes. Take a smaller window, or scale the photo down first."
         )
     return window
 

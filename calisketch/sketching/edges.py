@@ -12,7 +12,7 @@ from skimage.color import rgb2gray
 from skimage.feature import canny as skimage_canny
 from torch import Tensor
 
-from calisketch.checks import check_image
+from calisketch.checks import check_image, check_positive
 from calisketch.networks.hed import HED
 
 __all__ = ["CANNY_SIGMA", "REFERENCE_SIZE", "canny", "canny_sigma_at", "edge_maps", "equalise_luma", "hed"]
@@ -29,8 +29,7 @@ def canny(photo: Tensor, *, sigma: float = CANNY_SIGMA) -> Tensor:
     It runs image by image on the CPU and has no gradient: it belongs to the preparation, never into a training step.
     """
     check_image(photo, (1, 3), "photo")
-    if sigma <= 0:
-        raise ValueError(f"sigma must be positive; got {sigma}.")
+    check_positive("sigma", sigma)
     images = photo.detach().cpu().double().permute(0, 2, 3, 1).numpy()
     greys = [image[..., 0] if image.shape[-1] == 1 else rgb2gray(image) for image in images]
     edges = np.stack([skimage_canny(grey, sigma=sigma) for grey in greys])

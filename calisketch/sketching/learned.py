@@ -21,6 +21,7 @@ from calisketch import model_folder
 from calisketch.checks import check_image
 from calisketch.model_folder import ModelFolderError
 from calisketch.networks import GENERATORS
+from calisketch.options import check_channels
 
 NETWORK = "sketcher"  # its name in a model folder
 
@@ -101,13 +102,17 @@ def sketcher_of(networks: dict[str, nn.Module], model: str | os.PathLike[str]) -
             f"{model} holds the networks {sorted(networks)}; expected {NETWORK!r} alone. It is no photo-to-sketch "
             "model: give one that a training with experiment=photo_to_sketch has left."
         )
-    arguments = getattr(networks[NETWORK], "config", {})
-    channels = arguments.get("in_channels"), arguments.get("out_channels")
-    if channels != (3, 1):
-        raise ModelFolderError(
-            f"{model} holds a network of {channels[0]} to {channels[1]} channels; expected 3 to 1, photo to sketch."
-        )
+    try:
+        check_draws(networks[NETWORK])
+    except ValueError as error:
+        raise ModelFolderError(f"{model} is no photo-to-sketch model: {error}") from error
     return networks[NETWORK]
+
+
+def check_draws(network: nn.Module) -> None:
+    """Raises ValueError for a network that says it maps other than photos to sketches; see `check_channels`."""
+    remedy = "It draws: a photo in, a sketch out. Give one that a training with experiment=photo_to_sketch has left."
+    check_channels("network", network, 3, 1, remedy)
 
 
 def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -36,7 +36,8 @@ class MissingFeatures:
     """Draws sketches, and rubs out features of the face in some of them.
 
     What a sketch lacks depends on (seed, epoch, its own index) alone, and is drawn apart from the sketch: the strokes
-    that stay are those of ``draw``, bit for bit.
+    that stay are those of ``draw``, bit for bit. Of a photo that was moved, the place that the feature was moved to is
+    rubbed out, if it is said how (``frame``).
 
     Args:
         draw: what draws the whole sketch, (photo, seed=, epoch=, index=) -> (B, C, H, W); `SketchMixture()` if None.
@@ -76,26 +77,48 @@ class MissingFeatures:
         self.probability, self.least, self.most = float(probability), int(least), int(most)
         self.stray, self.grow = float(stray), (float(grow[0]), float(grow[1]))
 
-    def __call__(self, photo: Tensor, *, seed: int, epoch: int, index: Sequence[int] | Tensor) -> Tensor:
-        """One sketch per photo, as `SketchMixture` takes and gives them."""
+    reads = ("frame",)  # of a batch, beside its photos
+
+    def __call__(
+        self,
+        photo: Tensor,
+        *,
+        seed: int,
+        epoch: int,
+        index: Sequence[int] | Tensor,
+        frame: Tensor | None = None,
+    ) -> Tensor:
+        """One sketch per photo, as `SketchMixture` takes and gives them.
+
+        frame: (B, 2, H, W), where each pixel lay before its photo was moved: x and y in [0, 1] of the aligned photo's
+            sides (`datasets.VariedPhotos` says so); None: the photos are where they were.
+        """
         sketch = self.draw(photo, seed=seed, epoch=epoch, index=index)
-        regions = self.regions(photo.shape[-2:], seed=seed, epoch=epoch, index=index)
+        regions = self.regions(photo.shape[-2:], seed=seed, epoch=epoch, index=index, frame=frame)
         return sketch * (1.0 - regions.to(sketch))
 
     def missing(self, *, seed: int, epoch: int, index: Sequence[int] | Tensor) -> list[tuple[str, ...]]:
         """The names of what each sketch lacks, in the order of `FEATURES`."""
         return [tuple(place[0] for place in places) for places in self._places(seed, epoch, index)]
 
-    def regions(self, size: Sequence[int], *, seed: int, epoch: int, index: Sequence[int] | Tensor) -> Tensor:
+    def regions(
+        self,
+        size: Sequence[int],
+        *,
+        seed: int,
+        epoch: int,
+        index: Sequence[int] | Tensor,
+        frame: Tensor | None = None,
+    ) -> Tensor:
         """What a call with the same arguments rubs out: (B, 1, H, W) on the CPU, 1 = all ink, fading at the rim."""
         rows = []
-        for places in self._places(seed, epoch, index):
+        for row, places in enumerate(self._places(seed, epoch, index)):
             ellipses = [
                 (x + right, y + down, factor * wide, factor * high)
                 for name, right, down, factor in places
                 for x, y, wide, high in FEATURES[name]
             ]
-            rows.append(_covered(ellipses, size))
+            rows.append(_covered(ellipses, size if frame is None else frame[row : row + 1].cpu()))
         return torch.cat(rows)
 
     def _places(
@@ -154,14 +177,22 @@ def feature_region(parts: Sequence[str], size: Sequence[int]) -> Tensor:
     return (_distance([ellipse for name in parts for ellipse in FEATURES[name]], size) <= 1.0).float()
 
 
-def _covered(ellipses: Sequence[Ellipse], size: Sequence[int]) -> Tensor:
-    return 1.0 - ramp(_distance(ellipses, size), 1.0, EDGE) if ellipses else torch.zeros(1, 1, *size)
+def _covered(ellipses: Sequence[Ellipse], where: Sequence[int] | Tensor) -> Tensor:
+    if not ellipses:
+        return torch.zeros(1, 1, *(where.shape[-2:] if isinstance(where, Tensor) else where))
+    return 1.0 - ramp(_distance(ellipses, where), 1.0, EDGE)
 
 
-def _distance(ellipses: Sequence[Ellipse], size: Sequence[int]) -> Tensor:
-    """(1, 1, H, W): how far each pixel is from the nearest ellipse's centre, 1 on its line."""
-    height, width = size
-    x, y = pixel_grid(torch.zeros(1, 1, height, width))
-    x, y = (x + 0.5) * (REFERENCE_SIDE / width), (y + 0.5) * (REFERENCE_SIDE / height)
+def _distance(ellipses: Sequence[Ellipse], where: Sequence[int] | Tensor) -> Tensor:
+    """(1, 1, H, W): how far each pixel is from the nearest ellipse's centre, 1 on its line.
+
+    where: the size of an aligned picture; or (1, 2, H, W), x and y of each pixel in [0, 1] of one.
+    """
+    if isinstance(where, Tensor):
+        x, y = REFERENCE_SIDE * where[:, :1], REFERENCE_SIDE * where[:, 1:]
+    else:
+        height, width = where
+        x, y = pixel_grid(torch.zeros(1, 1, height, width))
+        x, y = (x + 0.5) * (REFERENCE_SIDE / width), (y + 0.5) * (REFERENCE_SIDE / height)
     each = [torch.sqrt(((x - cx) / wide) ** 2 + ((y - cy) / high) ** 2) for cx, cy, wide, high in ellipses]
     return torch.stack(each).amin(0)

@@ -125,7 +125,8 @@ class TrainingBatches:
         while start < len(epochs):  # a batch may straddle two epochs, and a draw belongs to one
             end = start + epochs[start:].count(epochs[start])
             index = items["index"][start:end].tolist()
-            sketches.append(draw_sketches(self.draw, batch["photo"][start:end], self.seed, epochs[start], index))
+            part = {name: value[start:end] for name, value in batch.items()}
+            sketches.append(draw_sketches(self.draw, part, self.seed, epochs[start], index))
             start = end
         batch["sketch"] = sketches[0] if len(sketches) == 1 else torch.cat(sketches)
         return batch
@@ -206,7 +207,7 @@ def validation_batches(
         items = default_collate([dataset[place] for place in range(start, min(start + batch_size, count))])
         batch = to_device(items, device, channels_last=channels_last)
         if draw is not None:
-            batch["sketch"] = draw_sketches(draw, batch["photo"], VALIDATION_SEED, 0, items["index"].tolist())
+            batch["sketch"] = draw_sketches(draw, batch, VALIDATION_SEED, 0, items["index"].tolist())
         batch["index"] = batch["index"] + first_index
         result.append(batch)
     return result
@@ -219,9 +220,13 @@ def evenly_chosen(dataset: Dataset[Any], most: int) -> Dataset[Any]:
 
 
 @torch.no_grad()
-def draw_sketches(draw: Draw, photo: Tensor, seed: int, epoch: int, index: Sequence[int]) -> Tensor:
-    """Sketches (B, 1, H, W) of ``photo`` (B, 3, H, W), each seeded by (seed, epoch, its own index)."""
-    return draw(photo, seed=seed, epoch=epoch, index=index)
+def draw_sketches(draw: Draw, batch: Batch, seed: int, epoch: int, index: Sequence[int]) -> Tensor:
+    """Sketches (B, 1, H, W) of ``photo`` (B, 3, H, W), each seeded by (seed, epoch, its own index).
+
+    What else of the batch ``draw`` looks at, if it is there, it names in ``reads``.
+    """
+    more = {name: batch[name] for name in getattr(draw, "reads", ()) if name in batch}
+    return draw(batch["photo"], seed=seed, epoch=epoch, index=index, **more)
 
 
 def to_device(batch: Batch, device: torch.device, *, channels_last: bool = False) -> Batch:

@@ -64,6 +64,16 @@ def test_jitter_is_a_window_of_the_enlarged_image_and_the_same_for_all_of_an_ite
     assert not torch.equal(varied[5]["photo"], VariedPhotos(Marked(), jitter=1.25, variants=40, seed=1)[5]["photo"])
 
 
+@pytest.mark.parametrize("settings", [{"jitter": 1.25}, {"flip": 0.5}, {"misplaced": 0.1, "flip": 0.5, "jitter": 1.1}])
+def test_the_frame_says_where_each_pixel_lay(settings: dict[str, float]) -> None:
+    varied = VariedPhotos(Marked(), variants=10, **settings)
+    for index in range(len(varied)):
+        item = varied[index]
+        inside = ((item["frame"] > 0.5 / 32) & (item["frame"] < 31.5 / 32)).all(0)
+        assert inside.float().mean() > 0.5
+        torch.testing.assert_close(item["frame"][:, inside], item["photo"][:2, inside], rtol=0, atol=1e-5)
+
+
 def test_flips_come_as_often_as_told_and_mirror_all_of_an_item() -> None:
     varied = VariedPhotos(Marked(), flip=0.25, variants=200)
     plain = Marked()

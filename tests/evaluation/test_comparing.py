@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from calisketch.datasets import ProceduralFaces
 from calisketch.evaluation.comparing import Claim, Entry, compare, verdict
+from calisketch.evaluation.frozen import ChangedSketches, freeze
 from calisketch.evaluation.intervals import Interval
 from calisketch.sketching.styles import SketchMixture
 
@@ -50,6 +53,27 @@ def test_a_claim_holds_or_not_by_the_paired_interval(faces: ProceduralFaces) -> 
     assert difference.value == pytest.approx(sharp.figures["psnr"].value - soft.figures["psnr"].value)
     assert "| same (again) |" in report.to_markdown()
     assert "sharper is nearer (psnr: held)" in report.to_markdown()
+
+
+def test_a_figure_to_beat_is_beaten_by_the_rows_own_interval(faces: ProceduralFaces) -> None:
+    entries = {"a": Entry(blurred(1))}
+    found = compare(faces, entries, metrics=("psnr",), resamples=200).row("comparison", "a").figures["psnr"]
+    marks = {found.low - 0.01: "held", found.value: "undecided", found.high + 0.01: "did not hold"}
+    claims = [Claim(f"{mark} dB", "a", mark, "psnr") for mark in marks]
+    report = compare(faces, entries, claims, metrics=("psnr",), resamples=200)
+    assert [row.note for row in report.tables[1].rows] == [f"psnr: {said}" for said in marks.values()]
+    assert report.tables[1].rows[1].figures["difference"].value == pytest.approx(0, abs=1e-9)
+
+
+def test_frozen_sketches_are_compared_where_the_benchmarks_mixture_draws(faces: ProceduralFaces) -> None:
+    photos = torch.stack([faces[place]["photo"] for place in range(len(faces))])
+    frozen = freeze(faces.names, {32: photos})
+    entries = {"all": Entry(blurred(1), SketchMixture()), "one": Entry(blurred(1), SketchMixture({"xdog": 1.0}))}
+    report = compare(faces, entries, metrics=("psnr",), resamples=100, frozen=frozen)
+    assert "as frozen in 1 rows" in report.protocol["sketches"]
+    changed = {name: {**entry, "sha256": {"32": "0" * 64}} for name, entry in frozen.sketches.items()}
+    with pytest.raises(ChangedSketches):
+        compare(faces, entries, metrics=("psnr",), resamples=100, frozen=replace(frozen, sketches=changed))
 
 
 def test_conditions_are_the_same_for_every_row_and_figures_of_a_row_its_own(faces: ProceduralFaces) -> None:

@@ -120,13 +120,28 @@ def test_it_keeps_type_and_range(photo: torch.Tensor) -> None:
     assert 0 <= shown.min() <= shown.max() <= 1
 
 
+def test_numpys_whole_numbers_are_whole_numbers(photo: torch.Tensor) -> None:
+    settings = {"blur": 15, "colours": 3, "second_blur": 1, "seed": 3}
+    numpys = {name: np.int64(value) for name, value in settings.items()}
+    small = photo[:, ::4, ::4]
+    assert torch.equal(color_domain(small, **numpys), color_domain(small, **settings))  # type: ignore[arg-type]
+    assert ColorDomain().settings(np.int64(5)) == ColorDomain().settings(5)  # type: ignore[arg-type]
+
+
 def test_bad_arguments_are_explained(photo: torch.Tensor) -> None:
     good = {"blur": 15, "colours": 3, "second_blur": 1, "seed": 0}
     for changed, message in (
         ({"blur": 14}, "blur must be an odd"),
         ({"second_blur": 0}, "second_blur must be an odd"),
-        ({"colours": 0}, "colours must be at least 1"),
-        ({"blur": 301}, "Scale the photo down"),
+        ({"blur": 25.5}, r"blur must be an odd .* got 25\.5"),
+        ({"second_blur": True}, "second_blur must be an odd .* got True"),
+        ({"blur": 24}, "Take 23 or 25"),
+        ({"colours": 0}, "colours must be a whole number, at least 1; got 0"),
+        ({"colours": 2.5}, r"colours must be a whole number, at least 1; got 2\.5"),
+        ({"colours": True}, "colours must be a whole number, at least 1; got True"),
+        ({"blur": 301}, "scale the photo down"),
+        ({"seed": 1.5}, r"seed must be a whole number.* got 1\.5"),
+        ({"seed": 2**64}, "seed must be a whole number"),
     ):
         with pytest.raises(ValueError, match=message):
             color_domain(photo, **(good | changed))
@@ -136,6 +151,13 @@ def test_bad_arguments_are_explained(photo: torch.Tensor) -> None:
         color_domain(photo * 255, **good)
     with pytest.raises(TypeError, match="float tensor"):
         color_domain(_levels(photo), **good)  # type: ignore[arg-type]
-    for arguments in ({"blur": (35, 15)}, {"blur": (15, 20)}, {"colours": (0, 3)}, {"second_blur": ()}):
+    for arguments in (
+        {"blur": (35, 15)},
+        {"blur": (15, 20.5)},
+        {"colours": (2, 4.5)},
+        {"blur": (15, 20)},
+        {"colours": (0, 3)},
+        {"second_blur": ()},
+    ):
         with pytest.raises(ValueError, match="must"):
             ColorDomain(**arguments)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import cv2
@@ -82,8 +83,9 @@ def test_a_brighter_darker_photo_equalises_to_the_same() -> None:
 
 
 def test_bad_arguments_are_explained() -> None:
-    with pytest.raises(ValueError, match="sigma must be positive"):
-        canny(torch.rand(1, 3, 20, 20), sigma=0)
+    for sigma in (0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="sigma must be above 0 and finite; got"):
+            canny(torch.rand(1, 3, 20, 20), sigma=sigma)
     with pytest.raises(ValueError, match="got"):
         canny(torch.rand(1, 2, 20, 20))
 

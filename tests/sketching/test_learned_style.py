@@ -121,5 +121,7 @@ def test_wrong_settings_and_folders_are_named(folder: Path, tmp_path: Path) -> N
     with pytest.raises(ModelFolderError, match=r"holds the networks \['isn'\]; expected 'sketcher' alone"):
         LearnedStyle(painter)
     odd = model_folder.save(tmp_path / "odd", {"sketcher": sketcher(in_channels=1)}, SIDE)
-    with pytest.raises(ModelFolderError, match="1 to 1 channels; expected 3 to 1"):
+    with pytest.raises(
+        ModelFolderError, match="is no photo-to-sketch model: network must map 3 channels to 1; got 1 to 1"
+    ):
         LearnedStyle(odd)

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from calisketch.alignment import CANONICAL_EYES
+from calisketch.datasets import VariedPhotos
 from calisketch.sketching import FEATURES, MissingFeatures, SketchMixture, feature_region
 from calisketch.sketching.missing import missing_from_mixture
 from calisketch.sketching.styles import sample_uniforms
+from calisketch.training.batches import draw_sketches
 
 SEEDS = {"seed": 3, "epoch": 1}
 
@@ -128,3 +130,18 @@ def test_a_region_of_nothing_or_of_an_unknown_part_is_refused() -> None:
     for parts in ([], ["ear"]):
         with pytest.raises(ValueError, match="parts must be some of"):
             feature_region(parts, (32, 32))
+
+
+@pytest.mark.parametrize("settings", [{"jitter": 1.117}, {"flip": 1.0}, {"jitter": 1.117, "flip": 0.5}])
+def test_of_a_moved_photo_the_moved_feature_is_rubbed_out(settings: dict[str, float]) -> None:
+    """The place of the left eye, moved as an image of it is moved: nothing of it stays, and little else goes."""
+    eye = feature_region(["left_eye"], (64, 64))[0]
+    photos = [{"photo": eye.expand(3, -1, -1), "index": torch.tensor(0)}]
+    moved = VariedPhotos(photos, variants=8, **settings)
+    draw = MissingFeatures(lambda photo, **_: photo[:, :1], parts=["left_eye"])
+    for item in moved:
+        batch = {name: value[None] for name, value in item.items()}
+        left = draw_sketches(draw, batch, seed=0, epoch=0, index=[0])
+        assert left.sum() < 0.03 * item["photo"][0].sum()
+        region = draw.regions((64, 64), seed=0, epoch=0, index=[0], frame=batch["frame"])
+        assert region.sum() < 1.5 * item["photo"][0].sum()

@@ -53,7 +53,7 @@ def test_a_sample_depends_on_seed_epoch_and_its_own_index_alone(faces: torch.Ten
 
 
 def test_bad_arguments_are_explained(faces: torch.Tensor) -> None:
-    for sigma in ((5.4, 2.5), (3.0,), (0.0, 2.0)):
+    for sigma in ((5.4, 2.5), (3.0,), (0.0, 2.0), (float("nan"), 2.0), (2.0, float("inf"))):
         with pytest.raises(ValueError, match="sigma must be"):
             SparseEdges(sigma)
     with pytest.raises(ValueError, match="dropped must be a probability"):

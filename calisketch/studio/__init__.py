@@ -1,0 +1,1 @@
+"""The studio: a page in the browser where a person draws, and sees the sketch calibrated and painted as a face."""
