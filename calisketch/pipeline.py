@@ -20,7 +20,7 @@ from .checks import check_image
 from .colours import CHANNELS, GivenColours, Unpainted, beside, need_colours, takes_colours
 from .computing import Computing, Engine, Precision, checked_device, device_of, on_device
 from .ink import Page
-from .networks import GENERATORS
+from .networks import GENERATORS, ColourLed
 from .options import check_channels, checked_options, need_scn
 from .placement import Align
 from .sheets import colours_of, inks_of, read_sheets
@@ -151,6 +151,22 @@ class CaliSketch:
         moved.isn_generator = on_device(self.isn_generator, here)
         return moved
 
+    def led(self, lead: float) -> CaliSketch:
+        """A CaliSketch of the same weights that follows given colours farther, or less far; without colours the same.
+
+        Args:
+            lead: of `networks.ColourLed`, in [0, 1); training has .5. More is for colours as fine as a photo's: flat
+                ones then look flat.
+
+        Raises:
+            ValueError: another lead, or an ISN that colours do not lead.
+        """
+        if not isinstance(self.isn_generator, ColourLed):
+            raise ValueError(f"colours lead a ColourLed ISN; this model's is a {type(self.isn_generator).__name__}.")
+        other = copy.copy(self)
+        other.isn_generator = self.isn_generator.led(lead)
+        return other
+
     def calibrate(
         self,
         sketch: Any,
@@ -259,17 +275,20 @@ class CaliSketch:
                     drawings.append(drawing_in_kind(each.sketch, ink, each.ink.polarity))
         return (rebuild(faces), rebuild(drawings)) if return_refined else rebuild(faces)
 
-    def from_batch(self, batch: Batch, strength: float | None = None) -> Tensor:
+    def from_batch(self, batch: Batch, strength: float | None = None, lead: float | None = None) -> Tensor:
         """The faces (N, 3, size, size) in [0, 1] of a batch as training has it, by which models are compared.
 
         Args:
             batch: with "sketch" (N, 1, size, size), ink = 1, and, where colours are given, "colours"
                 (N, 4, size, size), which a model that takes none passes over. Nothing else of it is looked at.
             strength: as for `calibrate`.
+            lead: as for `led`; None: the model's own.
 
         Raises:
-            ValueError: sketches or colours of another shape; as `calibrate`.
+            ValueError: sketches or colours of another shape; as `calibrate` and `led`.
         """
+        if lead is not None:
+            return self.led(lead).from_batch(batch, strength)
         sketch, colours = batch["sketch"], batch.get("colours") if self.takes_colours else None
         check_image(sketch, 1, "sketch")
         if sketch.shape[-2:] != (self.size, self.size):

@@ -397,3 +397,21 @@ def test_colours_that_come_to_nothing_are_told(show: CaliSketch, caplog: pytest.
         show.synthesize(sketch, colours=colours)
         said = [record for record in caplog.records if record.levelname == "WARNING" and "painted" in record.message]
         assert len(said) == told, colours
+
+
+def test_colours_may_lead_farther_and_without_them_nothing_changes() -> None:
+    torch.manual_seed(0)
+    model = CaliSketch(Copy(), ColourLed(width=8, blocks=1), 32)
+    red = torch.cat([torch.tensor(RED).view(1, 3, 1, 1).expand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)], 1)
+    batch = {"sketch": torch.zeros(1, 1, 32, 32), "colours": red}
+    near = [(model.from_batch(batch, lead=lead) - red[:, :3]).abs().mean() for lead in (0.1, 0.5, 0.9)]
+    assert near[0] > near[1] > near[2]
+    assert torch.equal(model.from_batch(batch), model.from_batch(batch, lead=0.5))
+    blank = {"sketch": batch["sketch"]}
+    assert torch.equal(model.from_batch(blank), model.led(0.9).from_batch(blank))
+    assert model.isn_generator.lead == 0.5
+    for wrong in (1.0, -0.1, True):
+        with pytest.raises(ValueError, match="lead must be in"):
+            model.led(wrong)
+    with pytest.raises(ValueError, match="colours lead a ColourLed ISN; this model's is a EncoderDecoder"):
+        CaliSketch(Copy(), EncoderDecoder(1, 3, 4, 1, head="tanh"), 32).led(0.5)

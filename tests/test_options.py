@@ -32,4 +32,4 @@ def test_the_remedy_for_a_network_is_the_callers() -> None:
     network = EncoderDecoder(1, 3, 4, 1)
     with pytest.raises(ValueError, match=r"generator must map 3 channels to 3; got 1 to 3\. It repairs\.$"):
         check_channels("generator", network, 3, 3, "It repairs.")
-    check_channels("generator", network, 1, 3)
+    check_channels("generator", network, 1, 3, "It paints.")

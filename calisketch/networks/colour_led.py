@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -45,13 +47,26 @@ class ColourLed(EncoderDecoder):
         lead: float = 0.5,
     ):
         check_tanh_of_colours("ColourLed", (1 + CHANNELS, in_channels), out_channels, head)
-        if isinstance(lead, bool) or not 0 <= lead < 1:
-            raise ValueError(f"lead must be in [0, 1); got {lead!r}. At 1 the colours would be all there is.")
+        check_lead(lead)
         super().__init__(in_channels, out_channels, width, blocks, dilation, skips, head, dropout, upsampling)
         self.config["lead"] = self.lead = float(lead)
+
+    def led(self, lead: float) -> ColourLed:
+        """The same network, sharing its weights, that the colours lead so far. Raises ValueError outside [0, 1)."""
+        check_lead(lead)
+        other = copy.copy(self)
+        other.config = {**self.config, "lead": float(lead)}
+        other.lead = float(lead)
+        return other
 
     def _finish(self, painted: Tensor, image: Tensor) -> Tensor:
         colours, given = image[:, -CHANNELS:-1].float(), image[:, -1:].float()
         wanted = before_tanh(colours) * given
         led = F.avg_pool2d(F.pad(torch.cat([wanted, given], dim=1), [1] * 4, mode="reflect"), 3, stride=1)
         return painted * (1 - self.lead * led[:, -1:]) + self.lead * led[:, :-1]
+
+
+def check_lead(lead: float) -> None:
+    """Raises ValueError for what is no share below 1."""
+    if isinstance(lead, bool) or not 0 <= lead < 1:
+        raise ValueError(f"lead must be in [0, 1); got {lead!r}. At 1 the colours would be all there is.")
