@@ -11,9 +11,13 @@ SIZE ?= 256
 CUHK ?=
 PHOTOS ?=
 CONSTRAINTS ?=
+MODELS ?= cuhk-small-128 $(wildcard models/faces-small-128)
+PORT ?=
 RECIPE ?= small
 MINUTES ?=
 RECIPE_SIZE = $(shell sed -n 's/^size: //p' conf/recipe/$(RECIPE).yaml)
+
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
 # Third-party weights are looked for in this folder first (see data/README.md).
 ifndef CALISKETCH_WEIGHTS
@@ -22,14 +26,14 @@ export CALISKETCH_WEIGHTS := $(abspath ../shared/weights)
 endif
 endif
 
-.PHONY: help install demo test lint format cuhk photos reproduce smoke wheel lock audit clean
+.PHONY: help install demo studio test test-browser lint format cuhk photos reproduce smoke wheel lock audit clean
 
 help: ## this list
 	@echo "calisketch: a rough sketch becomes a photo-real face. Targets:"
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 	@echo
 	@echo "Variables: PYTHON=python3.11 (3.10 to 3.12)   SIZE=256 (pixels)   OUT=folder for prepared data"
-	@echo "           CONSTRAINTS=constraints.txt (install the pinned versions)"
+	@echo "           CONSTRAINTS=constraints.txt (install the pinned versions)   CHROMIUM=path (for test-browser)"
 
 $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 12) else f"calisketch needs Python 3.10 to 3.12; $(PYTHON) is {v[0]}.{v[1]}. Give another one: make PYTHON=python3.11")'
@@ -51,8 +55,16 @@ install: $(VENV)/.installed ## a virtual environment in .venv with everything fo
 demo: install ## sketches drawn as strokes -> calibrated -> faces, and a few training steps: outputs/demo.png
 	$(BIN)/python tools/demo.py
 
+studio: install ## a page to draw on in the browser, served on this computer: make studio MODELS="..." PORT=7860
+	@$(BIN)/python -m calisketch studio --model $(MODELS) $(if $(PORT),--port $(PORT))
+
 test: install lint ## the checks and the test suite
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+# Not part of "test": these take minutes, and need a browser.
+test-browser: install ## the studio's page in Chromium, as a person uses it
+	@test -n "$(CHROMIUM)" || { echo 'make test-browser needs Chromium, and found none. Install it (Debian, Ubuntu: apt-get install chromium), or say where one is: make test-browser CHROMIUM=/path/to/chromium' >&2; exit 2; }
+	CALISKETCH_CHROMIUM='$(CHROMIUM)' PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest tests/browser
 
 lint: install ## ruff (rules and format) and mypy
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from . import (
     pi_rec_command,
     pipeline,
     sketcher_command,
+    studio_command,
     x_gans_command,
 )
 from .any_model import load_model
@@ -29,10 +30,11 @@ from .colours import Unpainted, need_colours
 from .command_files import Beside, answer_all
 
 _PAGE = {"auto": "auto", "yes": True, "no": False}
-RELATIVES = {
+COMMANDS = {
     **dict.fromkeys(("reconstruct", "paint", "interpolate"), pi_rec_command),
     **dict.fromkeys(("restore", "compress", "decompress"), x_gans_command),
     "draw": sketcher_command,
+    "studio": studio_command,
 }
 _SUFFIX = {"calibrate": "-calibrated", "synthesize": "-face"}
 
@@ -52,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 2
-    if options.command in RELATIVES:
-        return RELATIVES[options.command].run(options)
+    if options.command in COMMANDS:
+        return COMMANDS[options.command].run(options)
     if options.command == "export":
         return _export(options.model, options.folder)
     return _publish(options.folder) if options.command == "publish" else _process(options)
@@ -117,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
                 help="what of --colours is no colour: transparent parts, or white paper too (%(default)s: the former "
                 "where there are any)",
             )
-    for module in dict.fromkeys(RELATIVES.values()):
+    for module in dict.fromkeys(COMMANDS.values()):
         module.add_commands(commands)
     publish = commands.add_parser("publish", help="check a model folder, and print the line that loads it from the web")
     publish.add_argument("folder", metavar="FOLDER", help="as save_pretrained or a training run wrote it")

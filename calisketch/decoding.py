@@ -182,7 +182,7 @@ def _load(data: bytes, kind: str, largest: int) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=[kind]) as image:
         check_pixels(image.width, image.height, largest)
         if kind == "TIFF":  # the others say in one piece where the picture is
-            boxes = [tile[1] for tile in image.tile]
+            boxes = [tile[1] or (0, 0, *image.size) for tile in image.tile]
             if sum((right - left) * (low - high) for left, high, right, low in boxes) < image.width * image.height:
                 raise wholeness.cut_short()
         image.load()

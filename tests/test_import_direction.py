@@ -22,7 +22,7 @@ LAYERS = [
     {"systems", "training"},  # neither imports the other: they meet at stage
     {"pipeline", "fitting", "export", "studio", "pi_rec", "x_gans", "sketcher"},
     {"any_model"},
-    CONFIGURED | {"command_files", "pi_rec_command", "x_gans_command", "sketcher_command"},
+    CONFIGURED | {"command_files", "pi_rec_command", "x_gans_command", "sketcher_command", "studio_command"},
     {"__init__", "__main__"},
 ]
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from calisketch.studio.page import SAMPLES
+
 MODEL = "calisketch/models/cuhk-small-128"
 
 
@@ -43,6 +45,18 @@ def test_it_holds_configurations_types_and_the_default_model(unpacked: Path, roo
     assert max(shipped) <= 16e6, "what code hosts take"
     assert sum(shipped) <= 12e6, "what an installation may cost"
     assert not (site / "tests").exists()
+
+
+def test_it_holds_the_studio_s_page_and_examples(unpacked: Path, root: Path) -> None:
+    studio = Path("calisketch/studio")
+    held = {path.name for path in (unpacked / "site" / studio).iterdir()}
+    page = {path.name for path in (root / studio).iterdir() if path.suffix in (".html", ".js", ".css")}
+    assert page
+    assert page <= held
+    samples = sorted((unpacked / "site" / studio / "samples").iterdir())
+    assert {path.stem for path in samples} == set(SAMPLES)
+    for path in samples:
+        assert path.read_bytes() == (root / "examples" / path.name).read_bytes(), path.name
 
 
 def test_it_paints_a_sketch(unpacked: Path, root: Path) -> None:

@@ -17,6 +17,7 @@ from ..images import SketchError
 from ..pipeline import CaliSketch
 from ..sheets import inks_of, read_sheets
 from .overlay import changes
+from .uploads import shortened
 
 CANVAS = 512
 """Side of the sheet that is drawn on, in pixels; all panes have it."""
@@ -26,6 +27,10 @@ Picture = NDArray[np.uint8]
 
 class UnknownModelError(ValueError):
     """A model of a name that the studio was not started with."""
+
+
+class StrengthError(ValueError):
+    """A strength that is no number in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,10 @@ class Painter:
 
         Raises:
             SketchError: nothing is drawn, or next to nothing.
-            UnknownModelError, ValueError: no such model; a strength out of range.
+            UnknownModelError, StrengthError: no such model; a strength out of range.
         """
         began = time.perf_counter()
-        if not 0 <= strength <= 1:
-            raise ValueError(f"strength must be in [0, 1]; got {strength}.")
+        _check_strength(strength)
         with self._lock:
             system = self._model(model)
             options: dict[str, Any] = {"align": False, "page": False, "polarity": "dark_on_light"}
@@ -134,10 +138,9 @@ class Painter:
     def answer(self, sketch: Image.Image, model: str, strength: float) -> tuple[Image.Image, Image.Image]:
         """(calibrated sketch, "L" of the model's side; face, "RGB" of the sketch's size) of a sketch from elsewhere.
 
-        Raises SketchError; UnknownModelError, ValueError as `paint`.
+        Raises SketchError; UnknownModelError, StrengthError as `paint`.
         """
-        if not 0 <= strength <= 1:
-            raise ValueError(f"strength must be in [0, 1]; got {strength}.")
+        _check_strength(strength)
         with self._lock:
             system = self._model(model)
             told = strength if system.scn_generator is not None else None
@@ -158,6 +161,11 @@ def strokes_layer(sketch: Image.Image) -> Image.Image:
     """Dark lines on white, "L", as a layer of black lines on nothing, "LA"."""
     ink = Image.fromarray(255 - np.asarray(sketch.convert("L")))
     return Image.merge("LA", [Image.new("L", ink.size, 0), ink])
+
+
+def _check_strength(strength: Any) -> None:
+    if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not 0 <= strength <= 1:
+        raise StrengthError(f"strength must be a number in [0, 1]; got {shortened(repr(strength))}.")
 
 
 def _ink(drawing: Picture) -> NDArray[np.float32]:
