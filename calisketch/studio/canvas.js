@@ -25,8 +25,10 @@ function step(from, to) {
   tell();
 }
 function tell() {                                           // the server, of what is drawn now
+  const focused = document.activeElement;                   // a button that is disabled loses it, and with it the keys
   find("[data-act=undo]").disabled = !state.done.length;
   find("[data-act=redo]").disabled = !state.undone.length;
+  if (element.contains(focused) && focused.disabled) sheet.focus({preventScroll: true});
   const coloured = props.coloured && anything(picture("colours").data);
   props.value = {strokes: layers.strokes.toDataURL("image/png"), colours: coloured ? layers.colours.toDataURL("image/png") : null};
   element.dataset.told = String(Number(element.dataset.told || 0) + 1);
