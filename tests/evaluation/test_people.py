@@ -21,7 +21,7 @@ def test_the_nearest_of_the_people_in_training_is_found(tmp_path: Path) -> None:
         path = tmp_path / "raw" / ("train" if place < 4 else "test") / f"{place}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(to_uint8(faces[place]["photo"][None])[0]).save(path)
-    root = prepare_photos(tmp_path / "raw", tmp_path / "prepared", 64, align=False, contour="none", workers=0).out
+    root = prepare_photos(tmp_path / "raw", tmp_path / "prepared", size=64, align=False, contour="none", workers=0).out
     network = FaceIdentity(lambda images: images.reshape(len(images), -1), None)
     figure = NearestPerson(root, network=network)
     people, strangers = PreparedPhotos(root, "train"), PreparedPhotos(root, "test")
