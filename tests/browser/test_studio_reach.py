@@ -145,7 +145,7 @@ def test_it_fits_the_screen(studio: StudioPage, tmp_path: Path, width: int, heig
         assert box is not None
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
-        assert box["width"] >= 150
+        assert box["width"] >= 0.35 * min(width, 420), "two of them side by side"
     if width > 1000:
         assert panes[0] is not None
         assert panes[0]["x"] > sheet["x"] + sheet["width"], "beside the sheet"
