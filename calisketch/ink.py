@@ -58,9 +58,11 @@ def to_ink(sketch: Sketch, polarity: Polarity = "auto", page: Page = "auto") -> 
     luma = sketch.luma if told == "dark_on_light" else 1 - sketch.luma
     if float(np.ptp(luma)) < 0.02:
         raise _blank(sketch, told)
-    ground = paper_ground(luma)
-    cleaned = not _is_clean(luma, ground) if page == "auto" else page
-    ink = clean_page(luma, ground) if cleaned else 1 - luma
+    ground = paper_ground(luma) if page else None  # which takes longer than a small network
+    if page == "auto" and ground is not None and _is_clean(luma, ground):
+        ground = None
+    cleaned = ground is not None
+    ink = 1 - luma if ground is None else clean_page(luma, ground)
     if ink is None or np.count_nonzero(ink > 0.05) <= _SPECK:
         raise _blank(sketch, told, cleaned)
     return Ink(ink=ink, polarity=told, cleaned=cleaned)

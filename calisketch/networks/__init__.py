@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from .coarse_to_fine import CoarseToFine, enlarged
 from .colour_led import ColourLed
 from .encoder_decoder import EncoderDecoder
 from .from_colours import FromColours
@@ -23,6 +24,7 @@ from .vgg import VGG19
 #: What a network of a model folder may be, by its class's name there.
 GENERATORS: dict[str, type[nn.Module]] = {
     "EncoderDecoder": EncoderDecoder,
+    "CoarseToFine": CoarseToFine,
     "ColourLed": ColourLed,
     "FromColours": FromColours,
     "MRUUNet": MRUUNet,
@@ -34,6 +36,7 @@ __all__ = [
     "HED",
     "LPIPS",
     "VGG19",
+    "CoarseToFine",
     "ColourLed",
     "DiscriminatorOutput",
     "EncoderDecoder",
@@ -44,6 +47,7 @@ __all__ = [
     "PatchGAN70",
     "SNPatchGAN",
     "UNet",
+    "enlarged",
     "mean_logit",
     "per_scale",
     "without_power_iteration",

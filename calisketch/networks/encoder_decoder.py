@@ -90,13 +90,17 @@ class EncoderDecoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         check_side(image, self.divisor, self.minimum_side)
+        return self.head(self._finish(self.output(self._features(image)), image))
+
+    def _features(self, image: Tensor) -> Tensor:
+        """What the last convolution is given: (B, 2w, H, W), or (B, w, H, W) without skips."""
         e0 = self.encoder0(image)  # (B, w, H, W)
         e1 = self.encoder1(e0)  # (B, 2w, H/2, W/2)
         e2 = self.encoder2(e1)  # (B, 4w, H/4, W/4)
         features = self.residual(e2)
         features = self.decoder1(self._join(features, e2))  # (B, 2w, H/2, W/2)
         features = self.decoder2(self._join(features, e1))  # (B, w, H, W)
-        return self.head(self._finish(self.output(self._join(features, e0)), image))
+        return self._join(features, e0)
 
     def _finish(self, painted: Tensor, image: Tensor) -> Tensor:
         """What the head is given: all of it painted, whatever the input is."""
