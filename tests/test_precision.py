@@ -26,8 +26,9 @@ STEPS = 100
 LAST = 40
 FIRST_STEP = 5e-3
 """How far a term may be off in the first step, where only the arithmetic differs: bf16 keeps 8 bits."""
-LATER = 0.05
-"""How far the mean of the last steps may be off; another seed moves a term by 2 to 45 per cent."""
+LATER = 0.08
+"""How far the mean of the last steps may be off; another seed moves a term by 2 to 45 per cent, other kernels in single
+precision by 1. Most is TV's on a Xeon, 5.7 per cent in both half precisions: they paint less smoothly."""
 DIRECTION = 0.7
 """Least cosine between the way a network's weights went; another seed has 0.1 to 0.6."""
 
