@@ -72,14 +72,22 @@ def test_auto_takes_half_precision_where_it_is_known_to_be_safe_and_pays(monkeyp
     assert Computing(128, "bf16").precision(known, CPU) == "bf16"
 
 
-def test_the_processor_is_asked_for_its_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "slow"), [("Intel Xeon", True), ("AMD EPYC 9R14", False), ("", False)])
+def test_the_processor_is_asked_for_its_arithmetic(monkeypatch: pytest.MonkeyPatch, name: str, slow: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": name}, raising=False)
     for bf16, amx in ((True, False), (False, True), (False, False)):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda bf16=bf16: bf16, raising=False)
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx, raising=False)
         has_bf16.cache_clear()
-        assert has_bf16(CPU) == (torch.backends.mkldnn.is_available() and (bf16 or amx))
+        pays = amx or (bf16 and not slow)
+        assert has_bf16(CPU) == (torch.backends.mkldnn.is_available() and pays), (bf16, amx)
     assert not has_bf16(torch.device("meta"))
     has_bf16.cache_clear()
+
+
+def test_an_older_pytorch_does_not_tell_the_processors_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert isinstance(computing._processor(), str)
 
 
 def test_it_says_what_it_runs_in(caplog: pytest.LogCaptureFixture) -> None:
