@@ -30,8 +30,9 @@ function tell() {                                           // the server, of wh
   find("[data-act=redo]").disabled = !state.undone.length;
   if (element.contains(focused) && focused.disabled) sheet.focus({preventScroll: true});
   const coloured = props.coloured && anything(picture("colours").data);
-  props.value = {strokes: layers.strokes.toDataURL("image/png"), colours: coloured ? layers.colours.toDataURL("image/png") : null};
-  element.dataset.told = String(Number(element.dataset.told || 0) + 1);
+  const told = Number(element.dataset.told || 0) + 1;       // what is drawn again is told again: settings may be new
+  props.value = {strokes: layers.strokes.toDataURL("image/png"), colours: coloured ? layers.colours.toDataURL("image/png") : null, told};
+  element.dataset.told = String(told);
   window.calisketchDrawnAt = performance.now();
 }
 
@@ -152,6 +153,6 @@ async function take() {
   tell();
 }
 watch("incoming", take);
-watch("coloured", () => { showTools(); tell(); });
+watch("coloured", () => { showTools(); if (anything(picture("colours").data)) tell(); });
 window.calisketchSheet = () => props.value;
 showTools();

@@ -28,10 +28,10 @@ from .addresses import address_of, layer_of
 from .batch import BatchError, in_lines, run_batch
 from .overlay import LEGEND
 from .painter import CANVAS, Painter, Panes, StrengthError, UnknownModelError, on_white, strokes_layer
+from .samples import SAMPLES, sample
 from .uploads import MOST_BYTES, MOST_FILES, MOST_PIXELS, UploadError, checked_picture, checked_upload
 from .works import Work, WorkError, pack, unpack
 
-SAMPLES = ("woman-bob", "man-fringe", "woman-long-hair", "man-glasses", "woman-tied-hair", "man-few-lines")
 REFUSED = (SketchError, UploadError, WorkError, BatchError, UnknownModelError, StrengthError, FileNotFoundError)
 """What a person can mend; its message is shown. Anything else is a fault of ours, and is told as one."""
 
@@ -57,13 +57,13 @@ def build(painter: Painter) -> gr.Blocks:
                     incoming=None,
                     coloured=coloured,
                 )
-                with gr.Row():
+                with gr.Row(equal_height=True):
                     sketch_file = gr.UploadButton("Open a sketch", file_types=["image"], elem_id="open-sketch")
                     work_file = gr.UploadButton("Open a work (ZIP)", file_types=[".zip"], elem_id="open-work")
                     reference = gr.UploadButton(
                         "Colours of a photo", file_types=["image"], visible=coloured, elem_id="open-reference"
                     )
-                sample = gr.Radio(list(SAMPLES), label="Examples to start from", elem_id="samples")
+                example = gr.Radio(list(SAMPLES), label="Examples to start from", elem_id="samples")
             with gr.Column(min_width=320):
                 panes = gr.HTML(
                     None,
@@ -90,7 +90,8 @@ def build(painter: Painter) -> gr.Blocks:
 
         live: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 1, "concurrency_id": "paint"}
         gr.on(
-            [sheet.change, strength.change, model.change],
+            # Of the settings what a person does: a work that is opened brings them with its drawing, which is a change.
+            [sheet.change, strength.input, model.input],
             _told(lambda drawn, strength, model: _repaint(painter, drawn, strength, model)),
             [sheet, strength, model],
             panes,
@@ -117,9 +118,9 @@ def build(painter: Painter) -> gr.Blocks:
             api_visibility="private",
             **live,
         )
-        sample.input(
-            _told(lambda name, model: _incoming(strokes=_imported(painter, _sample(name), model))),
-            [sample, model],
+        example.input(
+            _told(lambda name, model: _incoming(strokes=_imported(painter, sample(name), model))),
+            [example, model],
             sheet,
             api_visibility="private",
             **live,
@@ -230,24 +231,6 @@ def _incoming(**layers: Image.Image | None) -> Any:
 
 def _imported(painter: Painter, path: str | Path, model: str) -> Image.Image:
     return strokes_layer(painter.imported(checked_picture(checked_upload(Path(path))), model))
-
-
-def _sample(name: str) -> Path:
-    if name not in SAMPLES:
-        raise SketchError(f"there is no example {name!r}; there are {', '.join(SAMPLES)}.")
-    return _samples() / f"{name}.png"
-
-
-def _samples() -> Path:
-    """The folder of the examples: inside an installed package, or a checkout's own."""
-    here = Path(__file__).resolve().parent
-    folders = (here / "samples", here.parents[1] / "examples")
-    for folder in folders:
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError(
-        f"no folder of examples: neither of {', '.join(map(str, folders))}. Install calisketch again."
-    )
 
 
 def _reference(path: str | Path) -> Image.Image:

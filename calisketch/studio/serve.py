@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..pipeline import CaliSketch
 from .addresses import LONGEST
 from .painter import Painter
+from .samples import samples_style
 from .uploads import MOST_BYTES, MOST_FILES, MOST_PIXELS
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def studio(
         Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses what has more than twice as many
         page = build(Painter(models))
         page.queue(max_size=QUEUE, default_concurrency_limit=1)
-        style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+        style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8") + samples_style("samples")
         _, address, _ = page.launch(
             server_name=host,
             server_port=_free_port(host, port),

@@ -118,11 +118,27 @@ def test_a_work_is_saved_and_loads_back_into_a_fresh_page(studio: StudioPage, se
     (tmp_path / name).write_bytes(data)
 
     other = opened(studio.page.context.new_page(), server)
+    other.page.evaluate(
+        """() => { window.heard = []; new MutationObserver(() => window.heard.push(
+            document.querySelector("#panes .said").textContent)).observe(
+            document.querySelector("#panes .said"), {childList: true}); }"""
+    )
     other.open_file("Open a work (ZIP)", tmp_path / name)
     wait_until(lambda: same(other.panes(), shown) == list(PANES), "the same panes")
     assert other.page.locator("#model input").input_value() == COLOURED
     assert float(other.page.locator("#strength input[type=number]").input_value()) == 0.6
     assert other.said.endswith(f"by {COLOURED}")
+    assert not [said for said in other.page.evaluate("window.heard") if "nothing is drawn" in said]
+
+
+def test_a_work_of_the_drawing_that_is_there_brings_its_strength(studio: StudioPage, tmp_path: Path) -> None:
+    shown = studio.after(lambda: studio.draw(HEAD))
+    _, data = studio.downloaded(studio.button("Save the work (ZIP)").click)
+    (tmp_path / "work.zip").write_bytes(data)
+    weaker = studio.after(lambda: studio.set_strength(0.3))
+    assert "face" not in same(shown, weaker)
+    studio.open_file("Open a work (ZIP)", tmp_path / "work.zip")
+    wait_until(lambda: same(studio.panes(), shown) == list(PANES), "the panes of the work")
 
 
 def test_what_is_no_sketch_and_no_work_is_told_in_words_and_the_page_goes_on(
