@@ -1,7 +1,7 @@
 """calisketch: a rough sketch becomes a photo-real face, in two steps a person can see and steer.
 
 >>> from calisketch import CaliSketch
->>> model = CaliSketch.from_pretrained("cuhk-small-128")        # doctest: +SKIP
+>>> model = CaliSketch.from_pretrained("cuhk-small-256")        # doctest: +SKIP
 >>> refined = model.calibrate("sketch.png")                     # doctest: +SKIP
 >>> face = model.synthesize("sketch.png", strength=0.8)         # doctest: +SKIP
 """

@@ -2,7 +2,7 @@
 
 The default is the fastest way that is safe everywhere: the network in fewer operations (`networks.inference_form`), in
 bfloat16 where the device is quick in it. On the shipped model and 32 drawings bfloat16 moves a face by .2 grey levels
-in the mean, by 2 at the 99.9th percentile and by 5 at most; the images of a batch come out as each does alone.
+in the mean, by 2 at the 99.9th percentile and by 7 at most; the images of a batch come out as each does alone.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ Precision = Literal["auto", "fp32", "bf16"]
 Engine = Literal["eager", "compiled", "openvino"]
 Run = Callable[[Tensor], Tensor]
 
-#: Networks whose answer in bfloat16 was compared with that in float32; "auto" leaves others in float32.
+#: Networks whose answer in bfloat16 was compared with that in float32, and what derives from them; "auto" leaves others
+#: in float32.
 HALF_PRECISION_NETWORKS: tuple[type[nn.Module], ...] = (EncoderDecoder, MRUUNet)
 LEAST_SIDE = 128
 """Below this side "auto" stays in float32: there is little time to win."""
 
+_CPU_INFO = Path("/proc/cpuinfo")
 _LOG = logging.getLogger("calisketch")
 
 
@@ -152,11 +154,10 @@ class Computing:
 
 @lru_cache(maxsize=8)
 def has_bf16(device: torch.device) -> bool:
-    """Whether a device has arithmetic in bfloat16 that is worth its rounding, as torch tells.
+    """Whether a device has arithmetic in bfloat16 that is worth its rounding.
 
-    On a CPU that is Intel's AMX, or AVX-512's bf16 of other makers: Intel's own is at half their rate, so that without
-    AMX, which virtual machines often hide, a Xeon took 1.2 times as long in bfloat16 as in float32 for the paper's
-    network, and as long for small ones.
+    On a CPU that is Intel's AMX, or AVX-512's bf16 of other makers. Intel's own AVX-512 bf16 was measured to be no
+    quicker than float32 where virtual machines hide AMX: `tools/benchmark.py` tells of a machine.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
@@ -168,12 +169,15 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def _processor() -> str:
-    """The CPU's name; "" where nothing tells it."""
+    """The CPU's maker and name; "" where nothing tells them."""
     asked = getattr(torch.cpu, "get_capabilities", None)  # of newer PyTorch
     told = asked().get("cpu_name") if asked else None
-    if told is None and Path("/proc/cpuinfo").is_file():
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    return str(told or platform.processor())
+    if told is None and _CPU_INFO.is_file():
+        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        told = " ".join(
+            line.partition(":")[2].strip() for line in lines if line.startswith(("vendor_id", "model name"))
+        )
+    return platform.processor() if told is None else str(told)
 
 
 def need_compiler(device: torch.device) -> None:

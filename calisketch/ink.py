@@ -58,7 +58,7 @@ def to_ink(sketch: Sketch, polarity: Polarity = "auto", page: Page = "auto") -> 
     luma = sketch.luma if told == "dark_on_light" else 1 - sketch.luma
     if float(np.ptp(luma)) < 0.02:
         raise _blank(sketch, told)
-    ground = paper_ground(luma) if page else None  # which takes longer than a small network
+    ground = paper_ground(luma) if page else None  # looked for only where asked: it takes as long as a small network
     if page == "auto" and ground is not None and _is_clean(luma, ground):
         ground = None
     cleaned = ground is not None

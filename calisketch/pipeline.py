@@ -26,7 +26,7 @@ from .placement import Align
 from .sheets import colours_of, inks_of, read_sheets
 from .stage import Batch, Schedule
 
-DEFAULT_MODEL = "cuhk-small-128"
+DEFAULT_MODEL = "cuhk-small-256"
 
 _MODELS = Path(__file__).parent / "models"
 _CHANNELS_REMEDY = "The first network is G1 (sketch to refined sketch), the second G2 (refined sketch to face)."

@@ -85,9 +85,13 @@ def test_the_processor_is_asked_for_its_arithmetic(monkeypatch: pytest.MonkeyPat
     has_bf16.cache_clear()
 
 
-def test_an_older_pytorch_does_not_tell_the_processors_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_pytorch_does_not_tell_the_processors_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert isinstance(computing._processor(), str)
+    monkeypatch.setattr(computing, "_CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(computing.platform, "processor", lambda: "arm")
+    assert computing._processor() == "arm"
+    (tmp_path / "cpuinfo").write_text("vendor_id\t: GenuineIntel\nmodel name\t: Some CPU\nflags\t: amd_dcm\n")
+    assert computing._processor() == "GenuineIntel Some CPU"
 
 
 def test_it_says_what_it_runs_in(caplog: pytest.LogCaptureFixture) -> None:

@@ -55,7 +55,7 @@ def test_the_tool_makes_a_model_folder_of_twice_the_side(
     assert "init_from=" in capsys.readouterr().out
     old, new = (CaliSketch.from_pretrained(folder, precision="fp32") for folder in (small, tmp_path / "large"))
     assert new.size == 64
-    assert new.info == {"name": "small", "enlarged": "from 32 px, not trained yet"}
+    assert new.info == {"name": "large", "enlarged": "small of 32 px, not trained yet"}
     assert isinstance(new.scn_generator, CoarseToFine)
     kept = new.isn_generator.state_dict()
     for name, weight in old.isn_generator.state_dict().items():

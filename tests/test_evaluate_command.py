@@ -190,7 +190,7 @@ def test_photos_of_another_size_than_the_models_are_refused(
     prepared: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main([f"data.root={prepared}", f"out={tmp_path / 'out'}"]) == 1
-    assert "prepared at size 32, expected 128" in capsys.readouterr().err
+    assert "prepared at size 32, expected 256" in capsys.readouterr().err
 
 
 def test_the_shipped_file_has_the_defaults_of_the_library() -> None:

@@ -109,7 +109,7 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(
     found = importlib.util.find_spec
     hidden = {"onnx", "openvino"}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in hidden else found(name, *rest))
-    assert main(["export", "cuhk-small-128", str(tmp_path / "out")]) == 2
+    assert main(["export", "cuhk-small-256", str(tmp_path / "out")]) == 2
     assert "needs onnx" in (said := capsys.readouterr().err)
     assert "pip install 'calisketch[export]'" in said
     assert not (tmp_path / "out").exists()

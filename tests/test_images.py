@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from calisketch import images
+from calisketch import ink as ink_module
 from calisketch.answers import drawing_in_kind, face_in_kind
 from calisketch.images import SketchError, flatten, read
 from calisketch.ink import clean_page, detect_polarity, paper_ground, to_ink
@@ -228,6 +229,17 @@ def test_a_clean_drawing_is_left_as_it_is() -> None:
         ink = to_ink(sketch)
         assert not ink.cleaned
         assert np.array_equal(ink.ink, 1 - sketch.luma)
+
+
+def test_a_sheet_that_is_told_to_be_no_page_is_not_searched_for_its_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    def searched(luma: object) -> None:
+        raise AssertionError("it takes as long as a network")
+
+    monkeypatch.setattr(ink_module, "paper_ground", searched)
+    sketch = read(EXAMPLES / "woman-bob.png")
+    assert np.array_equal(to_ink(sketch, page=False).ink, 1 - sketch.luma)
+    with pytest.raises(AssertionError, match="takes as long"):
+        to_ink(sketch)
 
 
 def test_a_photographed_page_becomes_clean_lines_as_thin_as_they_were() -> None:

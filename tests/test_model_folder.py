@@ -213,13 +213,11 @@ def test_weights_that_single_precision_cannot_hold_are_refused(folder: Path) -> 
 
 
 def test_the_shipped_model_records_its_digests() -> None:
-    folder = Path(model_folder.__file__).parent / "models" / "cuhk-small-128"
+    folder = Path(model_folder.__file__).parent / "models" / "cuhk-small-256"
     assert set(json.loads((folder / "config.json").read_text())["sha256"]) == {"model.safetensors", "networks"}
 
 
 def test_a_model_says_its_size_and_networks_in_a_line() -> None:
     networks = {"scn": None, "isn": Tiny(1000)}
     assert model_folder.in_words("Model", 64, networks) == "Model(64 px, isn: Tiny of 0.01 M weights)"
-    assert repr(CaliSketch.from_pretrained()).startswith(
-        "CaliSketch(128 px, scn: EncoderDecoder of 2.7 M weights, isn: "
-    )
+    assert repr(CaliSketch.from_pretrained()).startswith("CaliSketch(256 px, scn: CoarseToFine of 2.7 M weights, isn: ")

@@ -105,8 +105,9 @@ def test_the_first_test_photos_have_the_figures_of_the_report(cuhk_root: Path, s
     names = list(manifest.sketches)[:8]
     assert report["names"][:8] == names
     pixels = [np.asarray(Image.open(cuhk_root / "photos" / f"{name}.jpg").convert("RGB")) for name in names]
-    photo = torch.stack([torch.from_numpy(resize(each[25:225], 128).copy()).permute(2, 0, 1) / 255 for each in pixels])
-    few = FrozenSketches(2026, 0, {name: manifest.sketches[name] for name in names}, sizes=(128,))
+    size = model.size
+    photo = torch.stack([torch.from_numpy(resize(each[25:225], size).copy()).permute(2, 0, 1) / 255 for each in pixels])
+    few = FrozenSketches(2026, 0, {name: manifest.sketches[name] for name in names}, sizes=(size,))
     sketch = draw_frozen(SketchMixture(), photo, 2026)
     few.check(photo, sketch, SketchMixture())
     face, _ = model.synthesize(sketch, 1.0, True, align=False, page=False, polarity="light_on_dark")

@@ -106,7 +106,11 @@ def test_the_recipe_widens_its_start_once_and_trains_from_there(
     parts = dict(recipe.parts(cfg))
     assert list(parts) == ["colour, before it", "colour", "colour_table"]
     start = parts["colour, before it"]
-    assert [Path(start[1]).name, *start[2:]] == ["add_colour.py", "cuhk-small-128", f"{tmp_path}/it is here/start"]
+    assert [Path(start[1]).name, *start[2:]] == [
+        "add_colour.py",
+        "models/cuhk-small-128",
+        f"{tmp_path}/it is here/start",
+    ]
     training = composed("train", *parts["colour"][2:])
     assert training.init_from == start[-1]
     assert (training.system.isn.generator.in_channels, training.stages) == (5, ["joint"])

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from calisketch.studio.page import SAMPLES
+from calisketch.studio.samples import SAMPLES
 
-MODEL = "calisketch/models/cuhk-small-128"
+MODEL = "calisketch/models/cuhk-small-256"
 
 
 @pytest.fixture(scope="module")

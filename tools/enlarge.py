@@ -25,12 +25,10 @@ def main() -> None:
     options = parser.parse_args()
     try:
         model = CaliSketch.from_pretrained(options.model)
-        scn, isn = (
-            None if network is None else enlarged(network, options.fine_width)
-            for network in (model.scn_generator, model.isn_generator)
-        )
-        assert isn is not None
-        info = {**model.info, "enlarged": f"from {model.size} px, not trained yet"}
+        scn = None if model.scn_generator is None else enlarged(model.scn_generator, options.fine_width)
+        isn = enlarged(model.isn_generator, options.fine_width)
+        told = f"{model.info.get('name', options.model)} of {model.size} px, not trained yet"
+        info = {**model.info, "name": options.out.name, "enlarged": told}
         large = CaliSketch(scn, isn, 2 * model.size, info)
         print(f"{options.model} -> {large.save_pretrained(options.out)}; train it with init_from={options.out}")
     except (OSError, ValueError, RuntimeError) as error:

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from calisketch import CaliSketch
+from calisketch.computing import Precision
 from calisketch.networks import EncoderDecoder
 from calisketch.pipeline import DEFAULT_MODEL
 from calisketch.studio.serve import studio
@@ -52,16 +53,18 @@ WATCH = """() => {
 }"""
 
 
-def models(width: int, paper_width: int | None) -> dict[str, str | Path | CaliSketch]:
-    """The shipped model, and untrained ones of 256 pixels: what they paint takes as long as a trained one's face."""
-    shipped = CaliSketch.from_pretrained(DEFAULT_MODEL)
-    found: dict[str, str | Path | CaliSketch] = {f"{DEFAULT_MODEL} ({shipped.size} px)": shipped}
+def models(
+    folders: list[str], width: int, paper_width: int | None, precisions: list[Precision]
+) -> dict[str, CaliSketch]:
+    """Trained models, and untrained ones of 256 pixels: what they paint takes as long as a trained one's face."""
+    found = {Path(folder).name: CaliSketch.from_pretrained(folder) for folder in [DEFAULT_MODEL, *folders]}
     for each in [width, *([] if paper_width is None else [paper_width])]:
         torch.manual_seed(0)
         scn = EncoderDecoder(1, 1, each, 8, dilation=2, skips=True, head="sigmoid")
         isn = EncoderDecoder(1, 3, each, 8, dilation=2, skips=True, head="tanh")
-        found[f"untrained, width {each} (256 px)"] = CaliSketch(scn, isn, 256)
-    return found
+        found[f"untrained, width {each}"] = CaliSketch(scn, isn, 256)
+    run = [(name, model.to(precision=precision)) for name, model in found.items() for precision in precisions]
+    return {f"{name} ({model.size} px, {model.precision})": model for name, model in run}
 
 
 def strokes(count: int) -> list[list[tuple[float, float]]]:
@@ -128,16 +131,18 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", nargs="*", default=[], help="model folders to measure beside the default model")
     parser.add_argument("--strokes", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", nargs="*", default=["auto"], choices=("auto", "fp32", "bf16"))
     parser.add_argument("--width", type=int, default=32, help="of the untrained model at 256 px")
     parser.add_argument("--paper-width", type=int, help="of a further one; the paper's networks have 64")
     parser.add_argument("--out", type=Path, help="a folder for studio-latency.json and .md")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    offered = models(given.width, given.paper_width)
+    offered = models(given.model, given.width, given.paper_width, given.precision)
     rows = []
-    with studio(offered) as address, sync_playwright() as playwright:
+    with studio(dict(offered)) as address, sync_playwright() as playwright:
         chromium = shutil.which(os.environ.get("CALISKETCH_CHROMIUM") or "chromium")
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         version = browser.version

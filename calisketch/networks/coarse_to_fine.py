@@ -17,11 +17,12 @@ class CoarseToFine(EncoderDecoder):
 
     The image, halved, goes through the encoder-decoder, whose answer before the head is enlarged bilinearly; a branch
     of ``fine_width`` channels at full resolution adds what is finer, from the image itself and the encoder-decoder's
-    last features. It is the coarse-to-fine generator of pix2pixHD (Wang et al. 2018, section 3.2: a "local enhancer"
-    around a "global generator"), but with a skip past the enhancer's up-sampling, and with its answer added to the
-    coarse one's, so that it may start as nothing: as made, the new branch's last convolution is 0, and weights of an
-    `EncoderDecoder` loaded into the rest give that network's answer enlarged. Not the paper's. Sides must be at least
-    64 and divide by 8.
+    last features. After the coarse-to-fine generator of pix2pixHD (Wang et al. 2018, section 3.2: a "local enhancer"
+    around a "global generator"), but features are joined where that sums them, there are no residual blocks at full
+    resolution but a skip past the up-sampling, and the branch's answer is added to the coarse one's, so that it may
+    start as nothing: as made, its last convolution is 0, and weights of an `EncoderDecoder` loaded into the rest give
+    that network's answer enlarged. Not the paper's. Images are in [0, 1]; sides must be at least 64 and divide by 8, or
+    the call raises ValueError.
 
     Args:
         in_channels, out_channels, width, blocks, dilation, skips, head, dropout, upsampling: of the encoder-decoder.
@@ -48,8 +49,8 @@ class CoarseToFine(EncoderDecoder):
         fine_width: int = 16,
     ):
         super().__init__(in_channels, out_channels, width, blocks, dilation, skips, head, dropout, upsampling)
-        if isinstance(fine_width, bool) or fine_width < 1:
-            raise ValueError(f"fine_width must be at least 1; got {fine_width!r}.")
+        if not isinstance(fine_width, int) or isinstance(fine_width, bool) or fine_width < 1:
+            raise ValueError(f"fine_width must be a whole number, at least 1; got {fine_width!r}. 16 is usual.")
         self.config["fine_width"] = fine_width
         coarse = 2 * width if skips else width
         self.fine_encoder0 = ConvNormReLU(in_channels, fine_width, kernel=7)
@@ -86,7 +87,7 @@ def enlarged(generator: nn.Module, fine_width: int = 16) -> CoarseToFine:
     if not isinstance(generator, EncoderDecoder) or type(generator) not in (EncoderDecoder, ColourLed):
         raise ValueError(
             f"an EncoderDecoder or a ColourLed is enlarged; got {type(generator).__name__}. Give a model whose "
-            "networks are such, cuhk-small-128 for one."
+            "networks are such, models/cuhk-small-128 for one."
         )
     said = {name: value for name, value in generator.config.items() if name != "lead"}
     weights = generator.state_dict()

@@ -25,10 +25,13 @@ function step(from, to) {
   tell();
 }
 function tell() {                                           // the server, of what is drawn now
-  const focused = document.activeElement;                   // a button that is disabled loses it, and with it the keys
+  const focused = document.activeElement, seen = focused.matches(":focus-visible");
   find("[data-act=undo]").disabled = !state.done.length;
   find("[data-act=redo]").disabled = !state.undone.length;
-  if (element.contains(focused) && focused.disabled) sheet.focus({preventScroll: true});
+  if (element.contains(focused) && focused.disabled) {      // such a button loses the focus, and with it the keys
+    sheet.focus({preventScroll: true});
+    sheet.classList.toggle("keyed", seen);
+  }
   const coloured = props.coloured && anything(picture("colours").data);
   const told = Number(element.dataset.told || 0) + 1;       // what is drawn again is told again: settings may be new
   props.value = {strokes: layers.strokes.toDataURL("image/png"), colours: coloured ? layers.colours.toDataURL("image/png") : null, told};
@@ -48,26 +51,26 @@ function place(event) {
   const box = layers.strokes.getBoundingClientRect();
   return [(event.clientX - box.left) * SIDE / box.width, (event.clientY - box.top) * SIDE / box.height];
 }
-let last = null;
+let last = null, pointer = null;                            // a palm or second finger beside the pen draws nothing
 const sheet = layers.strokes;
 sheet.addEventListener("pointerdown", (event) => {
-  if (event.button) return;
+  if (event.button || pointer !== null) return;
   event.preventDefault();
   sheet.classList.remove("keyed");
   sheet.focus({preventScroll: true});
   try { sheet.setPointerCapture(event.pointerId); } catch { /* a pointer that is no longer there */ }
   remember(state.layer);
+  pointer = event.pointerId;
   last = place(event);
   line(...last, ...last);
 });
 sheet.addEventListener("pointermove", (event) => {
-  if (!last) return;
+  if (event.pointerId !== pointer) return;
   const moves = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
   for (const each of moves.length ? moves : [event]) { const here = place(each); line(...last, ...here); last = here; }
 });
-const lift = () => { if (last) { last = null; tell(); } };
-sheet.addEventListener("pointerup", lift);
-sheet.addEventListener("pointercancel", lift);
+const lift = (event) => { if (event.pointerId === pointer) { last = pointer = null; tell(); } };
+for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) sheet.addEventListener(end, lift);
 
 const keyed = {x: 256, y: 256, down: false};
 const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
@@ -102,7 +105,7 @@ const acts = {
   undo: () => step(state.done, state.undone),
   redo: () => step(state.undone, state.done),
   clear: () => { remember(state.layer); pens[state.layer].clearRect(0, 0, SIDE, SIDE); tell(); },
-  untrace: () => { URL.revokeObjectURL(trace.src); trace.removeAttribute("src"); trace.hidden = find("[data-act=untrace]").hidden = true; named("trace").value = ""; },
+  untrace: () => { URL.revokeObjectURL(trace.src); trace.removeAttribute("src"); trace.hidden = find("[data-act=untrace]").hidden = true; named("trace").value = ""; named("trace").focus(); },
 };
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");

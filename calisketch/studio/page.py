@@ -28,7 +28,7 @@ from .addresses import address_of, layer_of
 from .batch import BatchError, in_lines, run_batch
 from .overlay import LEGEND
 from .painter import CANVAS, Painter, Panes, StrengthError, UnknownModelError, on_white, strokes_layer
-from .samples import SAMPLES, sample
+from .samples import SAMPLES, button_of, sample
 from .uploads import MOST_BYTES, MOST_FILES, MOST_PIXELS, UploadError, checked_picture, checked_upload
 from .works import Work, WorkError, pack, unpack
 
@@ -38,15 +38,26 @@ REFUSED = (SketchError, UploadError, WorkError, BatchError, UnknownModelError, S
 _numbers = itertools.count(1)
 
 
-def build(painter: Painter) -> gr.Blocks:
-    """The page. Raises as `Painter.model` where the first model cannot be loaded."""
+def build(painter: Painter, alone: bool = True) -> gr.Blocks:
+    """The page.
+
+    Args:
+        painter: what paints; the first of its models is chosen.
+        alone: nobody but this computer is served, which the page tells.
+
+    Raises:
+        ValueError, OSError: as `Painter.model` where the first model cannot be loaded.
+    """
     here = files(__package__)
     first = painter.names[0]
     coloured = painter.model(first).takes_colours
     with gr.Blocks(title="calisketch studio", analytics_enabled=False, delete_cache=(60, 900)) as page:
-        gr.Markdown(
-            "# calisketch studio\nDraw a face: the strokes are calibrated, then painted. Nothing leaves this computer."
+        here_or_there = (
+            "Nothing leaves this computer."
+            if alone
+            else "What you draw or open goes to the computer that serves this page, unencrypted, and no further."
         )
+        gr.Markdown(f"# calisketch studio\nDraw a face: the strokes are calibrated, then painted. {here_or_there}")
         with gr.Tab("Draw"), gr.Row(equal_height=False):
             with gr.Column(min_width=320):
                 sheet = gr.HTML(
@@ -63,7 +74,9 @@ def build(painter: Painter) -> gr.Blocks:
                     reference = gr.UploadButton(
                         "Colours of a photo", file_types=["image"], visible=coloured, elem_id="open-reference"
                     )
-                example = gr.Radio(list(SAMPLES), label="Examples to start from", elem_id="samples")
+                gr.Markdown("Examples to start from")
+                with gr.Row(elem_id="samples"):
+                    examples = [gr.Button(name, size="sm", min_width=60, elem_id=button_of(name)) for name in SAMPLES]
             with gr.Column(min_width=320):
                 panes = gr.HTML(
                     None,
@@ -89,15 +102,20 @@ def build(painter: Painter) -> gr.Blocks:
                 )
 
         live: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 1, "concurrency_id": "paint"}
-        gr.on(
-            # Of the settings what a person does: a work that is opened brings them with its drawing, which is a change.
-            [sheet.change, strength.input, model.input],
+        last: dict[str, Any] = {"trigger_mode": "always_last", "api_visibility": "private", **live}
+        # A stroke while one is painted waits; of several only the last is painted.
+        sheet.change(
             _told(lambda drawn, strength, model: _repaint(painter, drawn, strength, model)),
             [sheet, strength, model],
             panes,
-            trigger_mode="always_last",  # a stroke while one is painted waits; of several only the last is painted
-            api_visibility="private",
-            **live,
+            **last,
+        )
+        gr.on(  # A work that is opened brings its model with its drawing, which is a change: what a person chooses.
+            [strength.change, model.input],
+            _told(lambda drawn, strength, model: _repaint(painter, drawn, strength, model, if_drawn=True)),
+            [sheet, strength, model],
+            panes,
+            **last,
         )
         model.change(
             _told(
@@ -118,13 +136,14 @@ def build(painter: Painter) -> gr.Blocks:
             api_visibility="private",
             **live,
         )
-        example.input(
-            _told(lambda name, model: _incoming(strokes=_imported(painter, sample(name), model))),
-            [example, model],
-            sheet,
-            api_visibility="private",
-            **live,
-        )
+        for name, button in zip(SAMPLES, examples, strict=True):
+            button.click(
+                _told(lambda model, name=name: _incoming(strokes=_imported(painter, sample(name), model))),
+                model,
+                sheet,
+                api_visibility="private",
+                **live,
+            )
         reference.upload(
             _told(lambda path: _incoming(colours=_reference(path))), reference, sheet, api_visibility="private", **live
         )
@@ -141,7 +160,7 @@ def build(painter: Painter) -> gr.Blocks:
             [archive, contact, said],
             api_visibility="private",
             concurrency_limit=1,
-            concurrency_id="paint",
+            concurrency_id="batch",  # beside the drawing, which the painter lets in between two sketches
         )
         _for_programs(painter, first)
     return page
@@ -187,13 +206,15 @@ def _drawing(drawn: Any) -> tuple[Image.Image, Image.Image | None]:
     return on_white(strokes), layer_of(drawn.get("colours"), "colours")
 
 
-def _repaint(painter: Painter, drawn: Any, strength: float, model: str) -> dict[str, Any]:
-    """What the panes show: pictures as addresses; or why there are none."""
+def _repaint(painter: Painter, drawn: Any, strength: float, model: str, if_drawn: bool = False) -> Any:
+    """What the panes show: pictures as addresses; or why there are none, which ``if_drawn`` leaves as it is."""
     number = next(_numbers)
     try:
         sketch, colours = _drawing(drawn)
         found = painter.paint(sketch, model, strength, colours)
     except SketchError as error:  # a sheet that is empty, or as good as, is no mistake
+        if if_drawn:
+            return gr.skip()
         return {"number": number, "said": str(error)}
     shown = {name: address_of(getattr(found, name)) for name in ("sketch", "refined", "face", "changes")}
     told = f"calibrated and painted in {1000 * found.seconds:.0f} ms by {model}"

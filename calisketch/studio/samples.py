@@ -11,7 +11,12 @@ from .addresses import address_of
 
 SAMPLES = ("woman-bob", "man-fringe", "woman-long-hair", "man-glasses", "woman-tied-hair", "man-few-lines")
 SIDE = 72
-"""Pixels of a small picture; the page shows it at this size."""
+"""Pixels of a small picture; the page shows it no larger."""
+
+
+def button_of(name: str) -> str:
+    """The `elem_id` of an example's button."""
+    return f"sample-{name}"
 
 
 def sample(name: str) -> Path:
@@ -37,23 +42,19 @@ def samples_folder() -> Path:
     )
 
 
-def samples_style(element: str) -> str:
-    """Style rules that put a small picture of each example above its name, in a `gr.Radio` of `SAMPLES`.
+def samples_style() -> str:
+    """Style rules that put a small picture of each example above its name, in its button (`button_of`)
+    within #samples.
 
     The pictures are in the rules themselves, so that none is asked for of any server.
 
-    Args:
-        element: the radio's `elem_id`.
-
     Raises:
-        FileNotFoundError: as `samples_folder`.
+        FileNotFoundError: as `samples_folder`, or an example is missing in it.
     """
     rules = []
     for name in SAMPLES:
         with Image.open(sample(name)) as drawing:
             small = drawing.convert("L")
         small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        rules.append(
-            f'#{element} label:has(input[value="{name}"])::before {{ background-image: url({address_of(small)}); }}'
-        )
+        rules.append(f"#samples #{button_of(name)}::before {{ background-image: url({address_of(small)}); }}")
     return "\n".join(rules) + "\n"

@@ -28,6 +28,8 @@ LARGEST_BODY = MOST_FILES * MOST_BYTES // 10
 LARGEST_MESSAGE = 2 * LONGEST + 2**20
 """Bytes of any other request, which is held in memory: the sheet's two layers and the settings."""
 PORT = 7860
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Hosts that serve nobody but this computer."""
 
 
 class StudioError(RuntimeError):
@@ -47,7 +49,7 @@ def studio(
 
     Raises:
         StudioError: the extra ``app`` is missing, or the port is taken.
-        ValueError, OSError: as `CaliSketch.from_pretrained` for the first model.
+        ValueError, OSError: as `CaliSketch.from_pretrained` for the first model, or an example's file is missing.
     """
     _free_port(host, port)  # told before models are loaded
     with tempfile.TemporaryDirectory(prefix="calisketch-studio-") as folder, _surroundings(folder):
@@ -62,32 +64,34 @@ def studio(
 
         usual_most = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses what has more than twice as many
-        page = build(Painter(models))
-        page.queue(max_size=QUEUE, default_concurrency_limit=1)
-        style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8") + samples_style("samples")
-        _, address, _ = page.launch(
-            server_name=host,
-            server_port=_free_port(host, port),
-            prevent_thread_lock=True,
-            quiet=True,
-            share=False,
-            ssr_mode=False,
-            mcp_server=False,
-            run_history=False,
-            enable_monitoring=False,
-            show_error=False,
-            max_file_size=MOST_BYTES,
-            max_threads=8,
-            state_session_capacity=200,
-            footer_links=[],
-            css=style,
-            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-            app_kwargs={"middleware": [Middleware(LimitedBodies)]},
-        )
+        page = None
         try:
+            page = build(Painter(models), alone=host in LOOPBACK)
+            page.queue(max_size=QUEUE, default_concurrency_limit=1)
+            style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8") + samples_style()
+            _, address, _ = page.launch(
+                server_name=host,
+                server_port=_free_port(host, port),
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                ssr_mode=False,
+                mcp_server=False,
+                run_history=False,
+                enable_monitoring=False,
+                show_error=False,
+                max_file_size=MOST_BYTES,
+                max_threads=8,
+                state_session_capacity=200,
+                footer_links=[],
+                css=style,
+                theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+                app_kwargs={"middleware": [Middleware(LimitedBodies)]},
+            )
             yield address
         finally:
-            page.close(verbose=False)
+            if page is not None:
+                page.close(verbose=False)
             Image.MAX_IMAGE_PIXELS = usual_most
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-SHIPPED, COLOURED, TINY = "cuhk-small-128", "tiny-colour", "tiny"
+SHIPPED, COLOURED, TINY = "cuhk-small-256", "tiny-colour", "tiny"
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from studio_page import EYE, HEAD, MOUTH, PANES, StudioPage, same, wait_until
 from studio_server import COLOURED, SHIPPED, TINY
 
@@ -78,6 +79,26 @@ def test_strength_0_leaves_the_strokes_and_1_is_the_calibrated_sketch(studio: St
     assert same(studio.after(lambda: studio.set_strength(1)), full) == list(PANES)
 
 
+def test_the_panes_follow_the_strength_however_it_is_set(studio: StudioPage) -> None:
+    full = studio.after(lambda: studio.draw(HEAD))
+    weak = studio.after(lambda: studio.set_strength(0.3))
+    assert "face" not in same(weak, full)
+    assert same(studio.after(studio.page.locator("#strength button").click), full) == list(PANES), "back to 1"
+    studio.after(lambda: studio.set_strength(0.3))
+    studio.set_strength(5)  # becomes 1
+    wait_until(lambda: same(studio.panes(), full) == list(PANES), "the panes of the strength that is shown")
+    assert float(studio.page.locator("#strength input[type=number]").input_value()) == 1
+
+
+def test_a_setting_on_an_empty_sheet_says_nothing(studio: StudioPage) -> None:
+    studio.set_strength(0.4)
+    studio.choose_model(TINY)
+    studio.page.wait_for_timeout(500)
+    assert studio.said == "Draw a face, open a sketch, or take an example."
+    assert studio.after(lambda: studio.draw(HEAD))["face"].any()
+    assert studio.said.endswith(f" ms by {TINY}")
+
+
 def test_another_model_paints_the_same_sketch_again(studio: StudioPage) -> None:
     first = studio.after(lambda: studio.draw(HEAD))
     second = studio.after(lambda: studio.choose_model(TINY))
@@ -98,6 +119,39 @@ def test_flat_colours_are_offered_where_a_model_takes_them_and_change_the_face_a
     assert same(studio.after(studio.button("Undo").click), plain) == list(PANES)
     assert same(studio.after(studio.button("Redo").click), coloured) == list(PANES)
     assert studio.button("Colours of a photo").is_visible()
+
+
+BOTH = """() => {  // a finger beside the pen
+  const sheet = document.querySelector("#sheet canvas.strokes"), box = sheet.getBoundingClientRect();
+  const at = (kind, pointerId, x, y) => sheet.dispatchEvent(new PointerEvent(kind, {
+    bubbles: true, cancelable: true, pointerId, button: 0,
+    clientX: box.left + x * box.width, clientY: box.top + y * box.height,
+  }));
+  at("pointerdown", 1, 0.2, 0.3); at("pointerdown", 2, 0.9, 0.9); at("pointermove", 2, 0.8, 0.95);
+  at("pointermove", 1, 0.5, 0.3); at("pointerup", 2, 0.8, 0.95); at("pointermove", 1, 0.7, 0.3);
+  at("pointerup", 1, 0.7, 0.3);
+}"""
+
+
+def test_a_second_finger_draws_nothing(studio: StudioPage) -> None:
+    shown = studio.after(lambda: studio.page.evaluate(BOTH))
+    rows, columns = (shown["sketch"] < 128).nonzero()
+    assert np.ptp(rows) < 8
+    assert (columns.min() / 512, columns.max() / 512) == (pytest.approx(0.2, abs=0.02), pytest.approx(0.7, abs=0.02))
+    studio.after(studio.button("Undo").click)
+    assert studio.button("Undo").is_disabled(), "it was one stroke"
+
+
+def test_undo_by_keys_leaves_the_focus_where_it_is_seen(studio: StudioPage) -> None:
+    studio.after(lambda: studio.draw(HEAD))
+    studio.page.locator("#sheet canvas.strokes").focus()
+    studio.page.keyboard.press("Shift+Tab")
+    while studio.page.evaluate("document.activeElement.innerText") != "Undo":
+        studio.page.keyboard.press("Shift+Tab")
+    studio.after(lambda: studio.page.keyboard.press("Enter"))
+    outline = """() => [document.activeElement.className.includes("strokes"),
+        parseFloat(getComputedStyle(document.activeElement).outlineWidth) > 0]"""
+    assert studio.page.evaluate(outline) == [True, True]
 
 
 QUICK = """(strokes) => {  // one after the other, faster than any hand

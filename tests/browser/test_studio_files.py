@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -27,12 +28,18 @@ def photo(tmp_path: Path) -> Path:
 
 
 def test_an_example_comes_onto_the_sheet_and_can_be_drawn_on(studio: StudioPage) -> None:
-    shown = studio.after(lambda: studio.page.get_by_label("woman-bob").check())
+    shown = studio.after(lambda: studio.button("woman-bob").click())
     assert 0.01 < (shown["sketch"] < 128).mean() < 0.3
     more = studio.after(lambda: studio.draw(MOUTH))
     assert (more["sketch"] <= shown["sketch"]).all()
     assert same(shown, more) == []
     assert same(studio.after(studio.button("Undo").click), shown) == list(PANES)
+
+
+def test_the_same_example_can_be_taken_again(studio: StudioPage) -> None:
+    shown = studio.after(studio.button("man-fringe").click)
+    studio.after(studio.button("Clear").click)
+    assert same(studio.after(studio.button("man-fringe").click), shown) == list(PANES)
 
 
 def test_a_photographed_page_comes_onto_the_sheet_clean(studio: StudioPage) -> None:
@@ -68,19 +75,19 @@ def test_a_tracing_photo_is_seen_and_never_sent(studio: StudioPage, photo: Path)
     assert np.ptp(seen[height, middle - 5 : middle + 5].astype(int), axis=1).max() > 20, "the photo's colours show"
     studio.after(lambda: studio.draw(MOUTH))
     assert same(studio.after(studio.button("Undo").click), before) == list(PANES)
-    studio.button("Save the work (ZIP)").click()
-    bodies = b"".join(body for _, body in sent)
+    studio.downloaded(studio.button("Save the work (ZIP)").click)
+    bodies = b"\n".join(body for _, body in sent)
     assert not [url for url, _ in sent if "upload" in url]
-    assert any(b"data:image/png" in body for _, body in sent), "the strokes are sent"
-    assert bodies.count(b"image/jpeg") == 0
-    data = photo.read_bytes()
-    assert data[40:80] not in bodies
-    (layer,) = {json.loads(body)["data"][0]["strokes"] for url, body in sent if "queue/join" in url and body} - {
-        studio.page.evaluate("window.calisketchSheet().strokes")
-    }
-    assert not np.asarray(picture(layer).convert("RGBA"))[..., :3].any(), "nothing but black lines"
+    addresses = re.findall(r"data:[\w/]+;base64,[\w+/=]+", bodies.decode())
+    assert bodies.count(b"data:") == len(addresses) >= 3, "the strokes are sent: drawn, undone, saved"
+    for address in addresses:
+        layer = picture(address)
+        assert (layer.format, layer.mode) == ("PNG", "RGBA")
+        assert not np.asarray(layer)[..., :3].any(), "nothing but black lines"
+    assert max(map(len, bodies.split(b'"'))) == max(map(len, addresses)), "and nothing else of their length"
     studio.button("Remove photo").click()
     assert trace.is_hidden()
+    assert "Tracing photo" in studio.page.evaluate("document.activeElement.getAttribute('aria-label')")
 
 
 @pytest.mark.parametrize("pane", PANES)
@@ -192,6 +199,23 @@ def test_a_batch_gives_a_zip_a_contact_sheet_and_what_went_wrong(studio: StudioP
         assert "broken.png" in archive.read("problems.txt").decode()
     sheet = studio.page.locator("#batch-sheet img")
     wait_until(lambda: sheet.evaluate("image => image.complete && image.naturalWidth") > 3 * 128, "the contact sheet")
+
+
+def test_a_stroke_is_painted_while_a_batch_runs(studio: StudioPage, tmp_path: Path) -> None:
+    studio.choose_model(TINY)
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        for number in range(16):
+            archive.write(EXAMPLES / "woman-bob.png", f"{number}.png")
+    studio.page.get_by_role("tab", name="Batch").click()
+    studio.page.locator("#batch-files input[type=file]").set_input_files(tmp_path / "many.zip")
+    studio.page.locator("#batch-files .file-preview").first.wait_for()
+    studio.button("Calibrate and paint all").click()
+    studio.page.get_by_role("tab", name="Draw").click()
+    assert set(studio.after(lambda: studio.draw(HEAD))) == set(PANES)
+    said = studio.page.locator("#batch-said")
+    assert re.search(r"\d+/16 sketches", said.text_content() or ""), "the batch is still at work, and tells how far"
+    studio.page.get_by_role("tab", name="Batch").click()
+    said.get_by_text("16 sketches calibrated and painted.").wait_for(timeout=120_000)
 
 
 def test_a_batch_of_nothing_is_told_in_words(studio: StudioPage) -> None:

@@ -52,7 +52,7 @@ def test_the_tab_key_reaches_everything(studio: StudioPage) -> None:
     reached = tabbed(studio.page)
     wanted = [
         "Draw", "Batch", "Pen", "Eraser", "Pen size", "Undo", "Redo", "Clear", "Lines", "Flat colours",
-        "Colour of the flat colours", "Drawing sheet", "Tracing photo", "How strong the tracing photo", "Guide",
+        "Colour of the flat colours", "Drawing sheet", "Tracing photo", "Photo strength", "Guide",
         "Open a sketch", "Open a work", "Colours of a photo", "woman-bob", "Save the work", "Download as face.png",
         "Strength of the calibration", "Model",
     ]  # fmt: skip
@@ -92,7 +92,7 @@ def test_a_stroke_is_drawn_with_the_arrow_keys_and_space(studio: StudioPage) -> 
 
 
 def test_examples_are_taken_and_saved_by_keys_alone(studio: StudioPage) -> None:
-    studio.page.get_by_label("woman-bob").focus()
+    studio.button("woman-bob").focus()
     shown = studio.after(lambda: studio.page.keyboard.press(" "))
     assert set(shown) == set(PANES)
     studio.button("Save the work (ZIP)").focus()
@@ -129,7 +129,7 @@ def test_what_is_said_of_each_answer_is_read_aloud(studio: StudioPage) -> None:
 def test_it_fits_the_screen(studio: StudioPage, tmp_path: Path, width: int, height: int) -> None:
     page = studio.page
     page.set_viewport_size({"width": width, "height": height})
-    studio.after(lambda: page.get_by_label("woman-bob").check())
+    studio.after(lambda: studio.button("woman-bob").click())
     for name in ("Draw", "Batch"):
         page.get_by_role("tab", name=name).click()
         page.wait_for_timeout(300)

@@ -8,15 +8,14 @@ import pytest
 
 from calisketch.images import SketchError
 from calisketch.studio.addresses import PREFIX
-from calisketch.studio.samples import SAMPLES, SIDE, sample, samples_style
+from calisketch.studio.samples import SAMPLES, SIDE, button_of, sample, samples_style
 
 
 def test_each_example_has_a_small_picture_in_the_style_itself() -> None:
-    style = samples_style("here")
-    found = dict(
-        re.findall(r'#here label:has\(input\[value="([\w-]+)"\]\)::before \{ background-image: url\((\S+)\);', style)
-    )
+    style = samples_style()
+    found = dict(re.findall(r"#samples #sample-([\w-]+)::before \{ background-image: url\((\S+)\); \}", style))
     assert list(found) == list(SAMPLES)
+    assert [button_of(name) for name in found] == [f"sample-{name}" for name in SAMPLES]
     assert len(set(found.values())) == len(SAMPLES)
     assert all(address.startswith(PREFIX) and len(address) < 4 * SIDE**2 for address in found.values())
     assert "http" not in style

@@ -31,11 +31,13 @@ from gradio_client.exceptions import AppError
 from calisketch import CaliSketch
 from calisketch.networks import EncoderDecoder
 from calisketch.studio import serve
+from calisketch.studio.page import build
+from calisketch.studio.painter import Painter
 from calisketch.studio.serve import LARGEST_BODY, LARGEST_MESSAGE, StudioError, studio
 from calisketch.studio.uploads import MOST_BYTES, MOST_PIXELS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-NAME = "cuhk-small-128"  # so that the documented example runs as it is written
+NAME = "cuhk-small-256"  # so that the documented example runs as it is written
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +299,22 @@ def test_the_documented_example_runs(address: str, tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=EXAMPLES.parent, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_studio_that_does_not_start_leaves_pillow_as_it_was() -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    with pytest.raises(FileNotFoundError, match="no model 'no-such-model'"), studio({"a": "no-such-model"}):
+        pass
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize(("alone", "told"), [(True, "Nothing leaves this computer"), (False, "unencrypted")])
+def test_the_page_tells_where_drawings_go(alone: bool, told: str) -> None:
+    model = CaliSketch(None, EncoderDecoder(1, 3, 4, 1, head="tanh"), 64)
+    page = build(Painter({"a": model}), alone)
+    texts = [str(getattr(block, "value", "")) for block in page.blocks.values()]
+    assert sum(told in text for text in texts) == 1
+    assert sum("Nothing leaves" in text for text in texts) == int(alone)
 
 
 def test_the_temporary_folder_holds_all_and_is_gone_with_the_studio(tmp_path: Path) -> None:

@@ -42,16 +42,16 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_it_serves_the_models_by_their_names_on_this_machine_alone(model: str, served: list[tuple[Any, ...]]) -> None:
-    assert main(["studio", "--model", model, "--model", "cuhk-small-128", "--port", "7999", "--open"]) == 0
+    assert main(["studio", "--model", model, "--model", "cuhk-small-256", "--port", "7999", "--open"]) == 0
     ((models, host, port, named),) = served
-    assert list(models) == ["tiny", "cuhk-small-128"]
+    assert list(models) == ["tiny", "cuhk-small-256"]
     assert all(isinstance(each, CaliSketch) for each in models.values())
     assert (host, port, named) == ("127.0.0.1", 7999, {"in_browser": True})
 
 
 def test_without_a_model_it_offers_the_one_in_the_package(served: list[tuple[Any, ...]]) -> None:
     assert main(["studio"]) == 0
-    assert list(served[0][0]) == ["cuhk-small-128"]
+    assert list(served[0][0]) == ["cuhk-small-256"]
     assert served[0][2] is None
 
 

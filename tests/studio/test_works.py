@@ -22,7 +22,7 @@ from calisketch.studio.uploads import MOST_BYTES
 from calisketch.studio.works import Work, WorkError, pack, unpack
 
 RANDOM = np.random.default_rng(0)
-SETTINGS = {"model": "cuhk-small-128", "strength": 0.75, "version": "0.5.0"}
+SETTINGS = {"model": "cuhk-small-256", "strength": 0.75, "version": "0.5.0"}
 PICTURES = ("sketch", "refined", "face", "changes", "colours")
 
 
