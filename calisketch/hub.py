@@ -135,7 +135,7 @@ def _parsed(address: str, sha256: str | None) -> tuple[urllib.parse.SplitResult,
             f"the address of a model on {host} holds a name or password, which would be shown in messages. Give one "
             "without, and a folder if that is all there is."
         )
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and _is_this_computer(host))):
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_this_computer(host))):
         raise ValueError(
             f"a model cannot be loaded from {_shown(parts)}: got {parts.scheme}://{host}, expected https://HOST/FOLDER "
             "(http is for this computer alone). Download the folder yourself and give its path."
@@ -165,7 +165,8 @@ def _hash(text: str) -> str:
     return found
 
 
-def _is_this_computer(host: str) -> bool:
+def is_this_computer(host: str) -> bool:
+    """Whether a host, by name or number, is reached by nobody but the computer itself."""
     with contextlib.suppress(ValueError):  # a name, not a number
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"

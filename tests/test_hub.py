@@ -289,3 +289,11 @@ def test_publish_refuses_a_folder_that_is_not_whole(
     (tmp_path / FIRST).unlink()
     assert main(["publish", str(tmp_path)]) == 2
     assert f"has no {FIRST}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("host", "alone"),
+    [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("host", False)],
+)
+def test_a_computer_knows_what_nobody_else_reaches(host: str, alone: bool) -> None:
+    assert hub.is_this_computer(host) == alone

@@ -26,10 +26,11 @@ STEPS = 100
 LAST = 40
 FIRST_STEP = 5e-3
 """How far a term may be off in the first step, where only the arithmetic differs: bf16 keeps 8 bits."""
-LATER = {"isn/tv": 0.08}
-USUALLY_LATER = 0.05
+LATER = 0.05
 """How far the mean of the last steps may be off; another seed moves a term by 2 to 45 per cent, other kernels in single
-precision by 1. Most is total variation's: 5.7 per cent on some processors, in both half precisions."""
+precision by 1."""
+LATER_OF = {"isn/tv": 0.08}
+"""Terms that may be farther off: total variation was 5.7 per cent on some processors, in both half precisions."""
 DIRECTION = 0.7
 """Least cosine between the way a network's weights went; another seed has 0.1 to 0.6."""
 
@@ -97,7 +98,7 @@ def test_every_term_goes_the_way_it_goes_in_single_precision(
         first = abs(curves[name][0] / expected[0] - 1)
         later = abs(curves[name][-LAST:].mean() / expected[-LAST:].mean() - 1)
         assert first < FIRST_STEP, f"{name}: {first:.2%} off in the first step"
-        assert later < LATER.get(name, USUALLY_LATER), f"{name}: {later:.2%} off in the last {LAST} steps"
+        assert later < LATER_OF.get(name, LATER), f"{name}: {later:.2%} off in the last {LAST} steps"
     for name, expected in single[1].items():
         cosine = torch.cosine_similarity(ways[name], expected, dim=0)
         assert cosine > DIRECTION, f"{name}: the weights went another way, cosine {cosine:.2f}"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..hub import is_this_computer
 from ..pipeline import CaliSketch
 from .addresses import LONGEST
 from .painter import Painter
@@ -28,8 +29,6 @@ LARGEST_BODY = MOST_FILES * MOST_BYTES // 10
 LARGEST_MESSAGE = 2 * LONGEST + 2**20
 """Bytes of any other request, which is held in memory: the sheet's two layers and the settings."""
 PORT = 7860
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""Hosts that serve nobody but this computer."""
 
 
 class StudioError(RuntimeError):
@@ -66,7 +65,7 @@ def studio(
         Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses what has more than twice as many
         page = None
         try:
-            page = build(Painter(models), alone=host in LOOPBACK)
+            page = build(Painter(models), alone=is_this_computer(host))
             page.queue(max_size=QUEUE, default_concurrency_limit=1)
             style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8") + samples_style()
             _, address, _ = page.launch(

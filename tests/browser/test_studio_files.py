@@ -79,6 +79,9 @@ def test_a_tracing_photo_is_seen_and_never_sent(studio: StudioPage, photo: Path)
     bodies = b"\n".join(body for _, body in sent)
     assert not [url for url, _ in sent if "upload" in url]
     addresses = re.findall(r"data:[\w/]+;base64,[\w+/=]+", bodies.decode())
+    assert any(b"data:image/png" in body for _, body in sent), "the strokes are sent"
+    assert bodies.count(b"image/jpeg") == 0
+    assert photo.read_bytes()[40:80] not in bodies
     assert bodies.count(b"data:") == len(addresses) >= 3, "the strokes are sent: drawn, undone, saved"
     for address in addresses:
         layer = picture(address)

@@ -87,6 +87,7 @@ def test_all_of_it_learns_from_the_second_step_on() -> None:
         optimizer.zero_grad()
         (network(torch.rand(1, 1, 64, 64)) - 0.2).square().mean().backward()
         optimizer.step()
+    assert all(parameter.grad is not None for parameter in network.parameters())
     still = [
         name
         for name, weight in network.named_parameters()
