@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +23,29 @@ from .losses import (
     style,
     total_variation,
 )
-from .networks import LPIPS, VGG19, ColourLed, EncoderDecoder, SNPatchGAN, mean_logit, without_power_iteration
+from .networks import (
+    LPIPS,
+    VGG19,
+    ColourLed,
+    DiscriminatorOutput,
+    EncoderDecoder,
+    FeatureDiscriminator,
+    SNPatchGAN,
+    mean_logit,
+    without_power_iteration,
+)
 from .stage import Batch
 
 PERCEPTUAL_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")  # Eq. 8, before activation
 STYLE_LAYERS = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")  # Eq. 9, EdgeConnect's
+
+
+class Looks(NamedTuple):
+    """What VGG sees in images, by layer: activations for Eq. 8, Gram matrices for Eq. 9, activations for D2."""
+
+    content: dict[str, Tensor]
+    grams: dict[str, Tensor]
+    judged: dict[str, Tensor]
 
 
 class ISN(nn.Module):
@@ -37,8 +56,10 @@ class ISN(nn.Module):
 
     Args:
         generator: G2; the paper's encoder-decoder with a (tanh + 1) / 2 head if None.
-        discriminator: D2 on 3 channels; the paper's SN-PatchGAN if None.
-        vgg: VGG-19 for the perceptual and style terms; the pretrained one, on raw [0, 1] input, if None and needed.
+        discriminator: D2 on 3 channels; the paper's SN-PatchGAN if None. A `networks.FeatureDiscriminator` is given
+            VGG's features of the images (not the paper's).
+        vgg: VGG-19 for the perceptual and style terms and for such a D2; the pretrained one, on raw [0, 1] input, if
+            None and needed.
         lpips: the network of the LPIPS term; the pretrained one if None and needed.
         l1_weight, adversarial_weight, perceptual_weight, style_weight, tv_weight: the weights of Eq. 6. The style
             weight of 200 belongs to VGG input in [0, 1] without ImageNet normalisation.
@@ -48,8 +69,11 @@ class ISN(nn.Module):
         keep_features: keep each training photo's VGG features, which never change, by ``batch["index"]``.
         feature_bytes: keep them up to this many bytes on the training device, then warn and compute the rest anew.
 
+    Attributes:
+        judged_layers: of VGG, whose features D2 is given; none where it is given images.
+
     Raises:
-        ValueError: a negative weight.
+        ValueError: a negative weight, or a D2 for features of a VGG of another width.
         calisketch.weights.MissingWeights: ``vgg`` is None and there are no pretrained weights.
     """
 
@@ -87,7 +111,17 @@ class ISN(nn.Module):
         check_positive("feature_bytes", feature_bytes, zero=True)
         self.generator = EncoderDecoder(1, 3, head="tanh") if generator is None else generator
         self.discriminator = SNPatchGAN(3) if discriminator is None else discriminator
-        self.vgg = VGG19.from_pretrained() if vgg is None and perceptual_weight + style_weight else vgg
+        self.judged_layers = self.discriminator.layers if isinstance(self.discriminator, FeatureDiscriminator) else ()
+        self.shared_layers = () if augment is not None else self.judged_layers  # else D2 sees other images than Eq. 8
+        needs_vgg = perceptual_weight or style_weight or self.judged_layers
+        self.vgg = VGG19.from_pretrained() if vgg is None and needs_vgg else vgg
+        if isinstance(self.discriminator, FeatureDiscriminator):
+            assert self.vgg is not None
+            if self.discriminator.vgg_width != self.vgg.width:
+                raise ValueError(
+                    f"the discriminator takes features of a VGG of width {self.discriminator.vgg_width}; this one is "
+                    f"{self.vgg.width} wide. Set the discriminator's vgg_width to that."
+                )
         self.lpips = LPIPS.from_pretrained() if lpips is None and lpips_weight else lpips
         self.augment = augment
         self.l1_weight = l1_weight
@@ -102,7 +136,8 @@ class ISN(nn.Module):
         self.style_layers = STYLE_LAYERS if style_weight else ()
         self.keep_features = keep_features
         self.feature_bytes = feature_bytes
-        self._kept: dict[int, dict[str, Tensor]] = {}
+        self._kept: dict[int, Looks] = {}
+        self._looked: tuple[Tensor, tuple[Looks, Looks]] | None = None
         self._kept_bytes = 0
         self._warned = False
 
@@ -151,11 +186,19 @@ class ISN(nn.Module):
         return {name: module for name, module in (("vgg", self.vgg), ("lpips", self.lpips)) if module is not None}
 
     def discriminator_losses(self, batch: Batch) -> Batch:
-        """Eq. 3 for D2: the photo is real, P (``batch["face"]``, detached here) is fake; and R1 where it has weight."""
-        photo, face = self._seen(batch["photo"], batch["face"].detach())
-        if self.r1_weight:
-            photo = photo.detach().requires_grad_(True)
-        output = self.discriminator(torch.cat([photo, face]))
+        """Eq. 3 for D2: the photo is real, P (``batch["face"]``, detached here) is fake; and R1 where it has weight.
+
+        Where D2 judges VGG's features, VGG's look at P is kept, with its graph, for `generator_losses`.
+        """
+        if self.shared_layers and not self.r1_weight and batch["face"].requires_grad:
+            looks = self._looks_at_both(batch)
+            pairs = (torch.cat([look.judged[name].detach() for look in looks]) for name in self.shared_layers)
+            output = self.discriminator(dict(zip(self.shared_layers, pairs, strict=True)))
+        else:
+            photo, face = self._seen(batch["photo"], batch["face"].detach())
+            if self.r1_weight:
+                photo = photo.detach().requires_grad_(True)
+            output = self._judge(torch.cat([photo, face]))
         real, fake = zip(*(scale.chunk(2) for scale in output.logits), strict=True)
         terms = {"isn/discriminator": lsgan_discriminator(real, fake)}
         if self.r1_weight:
@@ -165,23 +208,27 @@ class ISN(nn.Module):
     def generator_losses(self, batch: Batch) -> Batch:
         """Eq. 6: L1 + 0.1 adversarial + 0.1 perceptual + 200 style + TV, and what else has a weight."""
         photo, face = batch["photo"], batch["face"]
-        seen_photo, seen_face = self._seen(photo, face)
-        output = self.discriminator(seen_face)
+        if self.content_layers or self.style_layers or self.shared_layers:
+            real, fake = self._looks_at_both(batch)
+            self._looked = None  # its graph is used up
+        if self.shared_layers:
+            output = self.discriminator(fake.judged)
+        else:
+            seen_photo, seen_face = self._seen(photo, face)
+            output = self._judge(seen_face)
         terms = {
             "isn/l1": self.l1_weight * l1(photo, face),  # Eq. 7
             "isn/adversarial": self.adversarial_weight * lsgan_generator(output.logits),  # Eq. 3
         }
-        if self.content_layers or self.style_layers:
-            real, real_grams = self._photo_features(photo, batch.get("index"))
-            fake, fake_grams = self._features(face)
-            if self.content_layers:
-                terms["isn/perceptual"] = self.perceptual_weight * perceptual(real, fake)  # Eq. 8
-            if self.style_layers:
-                terms["isn/style"] = self.style_weight * style(real_grams, fake_grams)  # Eq. 9
+        if self.content_layers:
+            terms["isn/perceptual"] = self.perceptual_weight * perceptual(real.content, fake.content)  # Eq. 8
+        if self.style_layers:
+            terms["isn/style"] = self.style_weight * style(real.grams, fake.grams)  # Eq. 9
         terms["isn/tv"] = self.tv_weight * total_variation(face)  # Eq. 10
         if self.feature_matching_weight:
             with torch.no_grad():
-                matched = self.discriminator(seen_photo).features
+                judged = self.discriminator(real.judged) if self.shared_layers else self._judge(seen_photo)
+            matched = judged.features
             terms["isn/feature_matching"] = self.feature_matching_weight * feature_matching(matched, output.features)
         if self.lpips_weight:
             assert self.lpips is not None
@@ -196,7 +243,7 @@ class ISN(nn.Module):
     def scores(self, batch: Batch) -> Batch:
         """D2's mean output on photos and on P."""
         with without_power_iteration(self.discriminator):
-            real, fake = (mean_logit(self.discriminator(batch[name])) for name in ("photo", "face"))
+            real, fake = (mean_logit(self._judge(batch[name])) for name in ("photo", "face"))
         return {"isn/real": real, "isn/fake": fake}
 
     @torch.no_grad()
@@ -214,30 +261,48 @@ class ISN(nn.Module):
     def forget_photos(self) -> None:
         """Drops the kept features; needed before training on other photos that carry the same indices."""
         self._kept.clear()
+        self._looked = None
         self._kept_bytes = 0
         self._warned = False
 
-    def _features(self, photo: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _judge(self, images: Tensor) -> DiscriminatorOutput:
+        """D2 on images, or on VGG's features of them."""
+        if not self.judged_layers:
+            return self.discriminator(images)
         assert self.vgg is not None
-        activations = self.vgg(photo, (*self.content_layers, *self.style_layers))
-        content = {layer: activations[layer] for layer in self.content_layers}
-        return content, {layer: gram_matrix(activations[layer]) for layer in self.style_layers}
+        return self.discriminator(self.vgg(images, self.judged_layers))
+
+    def _looks(self, images: Tensor) -> Looks:
+        assert self.vgg is not None
+        layers = dict.fromkeys((*self.content_layers, *self.style_layers, *self.shared_layers))
+        activations = self.vgg(images, tuple(layers))
+        content, judged = ({name: activations[name] for name in of} for of in (self.content_layers, self.shared_layers))
+        return Looks(content, {name: gram_matrix(activations[name]) for name in self.style_layers}, judged)
+
+    def _looks_at_both(self, batch: Batch) -> tuple[Looks, Looks]:
+        """VGG's looks at the photo and at P, the latter with its graph: once for both halves of a step."""
+        photo, face = batch["photo"], batch["face"]
+        if self._looked is not None and self._looked[0] is face:
+            return self._looked[1]
+        looks = self._photo_looks(photo, batch.get("index")), self._looks(face)
+        self._looked = (face, looks)
+        return looks
 
     @torch.no_grad()
-    def _photo_features(self, photo: Tensor, index: Tensor | None) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+    def _photo_looks(self, photo: Tensor, index: Tensor | None) -> Looks:
         if index is None or not self.keep_features:
-            return self._features(photo)
+            return self._looks(photo)
         # One photo at a time, so that a photo's features do not depend, in their last bits, on its batch mates: a
         # resumed run meets the photos for the first time in another order, and has to equal an uninterrupted one.
         samples = [self._kept.get(key) or self._keep(key, photo[i : i + 1]) for i, key in enumerate(index.tolist())]
-        joined = {layer: torch.cat([sample[layer] for sample in samples]) for layer in samples[0]}
-        content = {layer: joined[layer] for layer in self.content_layers}
-        return content, {layer: joined[layer] for layer in self.style_layers}
+        return Looks(
+            *({name: torch.cat([each[name] for each in of]) for name in of[0]} for of in zip(*samples, strict=True))
+        )
 
-    def _keep(self, key: int, photo: Tensor) -> dict[str, Tensor]:
-        content, grams = self._features(photo)
-        sample = {**content, **grams}
-        size = sum(tensor.numel() * tensor.element_size() for tensor in sample.values())
+    def _keep(self, key: int, photo: Tensor) -> Looks:
+        sample = self._looks(photo)
+        tensors = {id(tensor): tensor for of in sample for tensor in of.values()}  # D2 may share Eq. 8's
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
         if self._kept_bytes + size <= self.feature_bytes:
             self._kept[key] = sample
             self._kept_bytes += size

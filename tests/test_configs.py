@@ -65,6 +65,8 @@ def tiny_system(*overrides: str) -> Any:
     """The configured system with networks of few channels."""
     there = composed(*overrides).system
     smaller = [override for name, each in TINY.items() if name in there for override in each]
+    if "isn" in there and "vgg_width" in there.isn.discriminator:
+        smaller.append("system.isn.discriminator.vgg_width=8")
     return build(composed(*overrides, *smaller).system)
 
 

@@ -77,6 +77,7 @@ def test_a_model_is_trained_on_at_twice_the_side(
     assert train_command.main(command) == 1
     assert "is not the one configured here (fine_width: 2 -> 3)" in capfd.readouterr().err
     enlarge(monkeypatch, small, "start", "--fine-width", 3)
+    assert CaliSketch.from_pretrained("start").isn_generator.config["head"] == "tanh"
     assert train_command.main(command) == 0
     assert "isn: weights from start" in capfd.readouterr().err
     made = CaliSketch.from_pretrained("run/model").isn_generator
@@ -89,17 +90,42 @@ def test_the_recipe_starts_where_its_table_compares(tmp_path: Path, monkeypatch:
     import recipe
 
     parts = dict(recipe.parts(composed("recipe", "recipe=fine", "data.cuhk=photos", f"out={tmp_path}")))
-    assert list(parts) == ["fine, before it", "fine", "cuhk_synthetic", "cuhk_artist"]
-    start = parts["fine, before it"][-1]
-    assert composed("train", *parts["fine"][2:]).init_from == start
-    assert list(composed("evaluate", *parts["cuhk_synthetic"][2:]).model) == [f"{tmp_path}/fine/model", start]
+    tables = [part for name in ("cuhk_synthetic", "cuhk_artist") for part in (f"{name}, before it", name)]
+    assert list(parts) == ["large, before it", "large", "fine", "pix2pix", *tables]
+    start = parts["large, before it"][-1]
+    large, fine = (composed("train", *parts[name][2:]) for name in ("large", "fine"))
+    assert large.init_from == start
+    assert fine.init_from == f"{large.run_dir}/model"
+    assert [each.system.isn.generator.head for each in (large, fine)] == ["tanh", "tanh_chroma4"]
+    assert fine.system.isn.discriminator._target_.endswith(".FeatureDiscriminator")
+    checkpoint, best = parts["cuhk_synthetic, before it"][-2:]
+    assert checkpoint == f"{fine.run_dir}/checkpoints/best-joint.safetensors"
+    models = [best, f"{large.run_dir}/model", start, f"{tmp_path}/pix2pix/model"]
+    assert list(composed("evaluate", *parts["cuhk_synthetic"][2:]).model) == models
 
 
-def test_its_onnx_file_answers_as_the_model_does(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("elsewhere")
+def test_training_goes_on_with_smooth_colours_from_a_model_without(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = ["experiment=smoke", *SMALL, "run_dir=run", "init_from=start"]
+    enlarge(monkeypatch, small, "start", "--fine-width", 3)
+    assert train_command.main([*command, "system.isn.generator.head=sigmoid"]) == 1
+    assert "is not the one configured here (head: tanh -> sigmoid)" in capfd.readouterr().err
+    features = ["network@system.isn.discriminator=features", "system.isn.discriminator.vgg_width=2"]
+    features += ["accumulate=2", "precision=bf16-mixed", "system.isn.generator.head=tanh_chroma4"]
+    assert train_command.main([*command, *features]) == 0
+    assert CaliSketch.from_pretrained("run/model").isn_generator.config["head"] == "tanh_chroma4"
+    assert train_command.main(["experiment=smoke", *SMALL, "run_dir=back", "init_from=run/model"]) == 1
+    assert "is not the one configured here (head: tanh_chroma4 -> tanh)" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("head", ["tanh", "tanh_chroma4"])
+def test_its_onnx_file_answers_as_the_model_does(head: str, tmp_path: Path) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package)
     torch.manual_seed(0)
-    isn = CoarseToFine(1, 3, 4, 1, head="tanh", fine_width=3)
+    isn = CoarseToFine(1, 3, 4, 1, head=head, fine_width=3)
     torch.nn.init.normal_(isn.fine_output.weight, 0, 0.1)
     model = CaliSketch(CoarseToFine(1, 1, 4, 1, fine_width=3), isn, 64)
     made = export_folder(model.save_pretrained(tmp_path / "model"), tmp_path / "onnx")  # compares each with the model

@@ -75,7 +75,7 @@ def test_all_stages_run_from_nothing_and_the_model_takes_colours(tmp_path: Path)
 
 
 WRONG = {
-    "system.isn.generator.in_channels=1": "ColourLed maps 5 channels to 3 by the head 'tanh'; got 1 to 3",
+    "system.isn.generator.in_channels=1": "ColourLed maps 5 channels to 3 by a tanh head; got 1 to 3",
     "data.train.makers.colours.absent=2": "absent must be a share in [0, 1]; got 2",
 }
 

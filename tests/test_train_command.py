@@ -246,10 +246,14 @@ def test_no_photos_is_an_error_that_says_how_to_get_some(capfd: pytest.CaptureFi
     assert "tools/prepare_cuhk.py" in capfd.readouterr().err
 
 
+FEATURES = ["network@system.isn.discriminator=features", "system.isn.discriminator.vgg_width=2"]
+
+
+@pytest.mark.parametrize("given", [[], FEATURES], ids=["d2_of_images", "d2_of_features"])
 def test_the_system_itself_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    assert train_command.main([*SMALL, "run_dir=straight"]) == 0
+    assert train_command.main([*SMALL, *given, "run_dir=straight"]) == 0
     terms, calls = ISN.generator_losses, [0]
 
     def signalling(network: ISN, batch: Batch) -> Batch:
@@ -259,7 +263,7 @@ def test_the_system_itself_interrupted_and_resumed_equals_uninterrupted_bit_for_
         return terms(network, batch)
 
     monkeypatch.setattr(ISN, "generator_losses", signalling)
-    statuses = [train_command.main([*SMALL, "run_dir=interrupted"]) for _ in range(3)]
+    statuses = [train_command.main([*SMALL, *given, "run_dir=interrupted"]) for _ in range(3)]
     assert statuses == [130, 130, 0]
     straight, resumed = (load_latest(tmp_path / name / "checkpoints") for name in ("straight", "interrupted"))
     for kind in ("generators", "discriminators"):

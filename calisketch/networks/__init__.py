@@ -5,6 +5,7 @@ from torch import nn
 from .coarse_to_fine import CoarseToFine, enlarged
 from .colour_led import ColourLed
 from .encoder_decoder import EncoderDecoder
+from .feature_discriminator import FeatureDiscriminator
 from .from_colours import FromColours
 from .hed import HED
 from .lpips import LPIPS
@@ -40,6 +41,7 @@ __all__ = [
     "ColourLed",
     "DiscriminatorOutput",
     "EncoderDecoder",
+    "FeatureDiscriminator",
     "FromColours",
     "MRUUNet",
     "MaskedResidualUnit",

@@ -26,7 +26,7 @@ class ColourLed(EncoderDecoder):
         lead: how far the colours lead, in [0, 1); 0: a plain encoder-decoder.
         in_channels: 5; of what is before the last four, one.
         out_channels: 3.
-        head: "tanh", whose inverse is used.
+        head: "tanh", whose inverse is used, or one of its kind with smooth colours.
         The rest: as `EncoderDecoder`.
 
     Raises:

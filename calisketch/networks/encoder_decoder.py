@@ -13,7 +13,7 @@ UPSAMPLINGS: dict[str, type[nn.Module]] = {"nearest": UpConvNormReLU, "bilinear"
 
 
 class EncoderDecoder(nn.Module):
-    """(B, in_channels, H, W) -> (B, out_channels, H, W) in (0, 1).
+    """(B, in_channels, H, W) -> (B, out_channels, H, W) in (0, 1), in [0, 1] by a head with smooth colours.
 
     7x7 convolution to ``width`` (e0), two 4x4 convolutions of stride 2 to 2 and 4 x ``width`` (e1, e2), residual
     blocks, two up-sampling decoders, 7x7 convolution. Skips concatenate the encoder's features of the same resolution:
@@ -27,7 +27,8 @@ class EncoderDecoder(nn.Module):
         blocks: residual blocks; 8, and 16 in Improved-1 (Table 3).
         dilation: of the first convolution of each block.
         skips: concatenate encoder features into the decoder.
-        head: "sigmoid" (SCN) or "tanh" (ISN, (tanh + 1) / 2).
+        head: "sigmoid" (SCN) or "tanh" (ISN, (tanh + 1) / 2); or "tanh_chroma2" or "tanh_chroma4", the latter with
+            smooth colours (`blocks.SmoothChroma`).
         dropout: probability in every residual block while training (X-GANs: .5).
         upsampling: of the first decoder: "nearest", or "bilinear" (PI-REC); the second's is nearest.
 
@@ -85,7 +86,7 @@ class EncoderDecoder(nn.Module):
         self.decoder1 = UPSAMPLINGS[upsampling](twice * 4 * width, 2 * width)
         self.decoder2 = UpConvNormReLU(twice * 2 * width, width)
         self.output = nn.Conv2d(twice * width, out_channels, 7, padding=3, padding_mode="reflect")
-        self.head = make_head(head)
+        self.head = make_head(head, out_channels)
         initialise(self)
 
     def forward(self, image: Tensor) -> Tensor:

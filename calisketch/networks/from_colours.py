@@ -16,10 +16,11 @@ class FromColours(EncoderDecoder):
     Instance norm takes each channel's mean over the picture away and divides by its deviation. Of a shoe of one colour
     on a white ground every normalised channel is then the same two values, whatever the colour, so that a network
     learns very late to follow flat colours. Here what the head makes a colour of is y + atanh(2 colour - 1), y being
-    the encoder-decoder's: the colours themselves where y is 0. Not the paper's.
+    the encoder-decoder's: the colours themselves where y is 0, before a head that smooths them. Not the paper's.
 
     Args:
-        in_channels: 4, the colours last. out_channels: 3. head: "tanh", whose inverse is used.
+        in_channels: 4, the colours last. out_channels: 3. head: "tanh", whose inverse is used, or one of its kind with
+            smooth colours.
         The rest: as `EncoderDecoder`.
 
     Raises:
@@ -51,10 +52,10 @@ def before_tanh(colours: Tensor) -> Tensor:
 
 
 def check_tanh_of_colours(network: str, in_channels: tuple[int, int], out_channels: int, head: str) -> None:
-    """Raises ValueError unless the network makes 3 channels by "tanh", of as many (needed, got) as it needs."""
+    """Raises ValueError unless the network makes 3 channels, of as many (needed, got) as it needs, by a tanh head."""
     needed, got = in_channels
-    if (got, out_channels, head) != (needed, 3, "tanh"):
+    if (got, out_channels) != (needed, 3) or not str(head).startswith("tanh"):
         raise ValueError(
-            f"{network} maps {needed} channels to 3 by the head 'tanh'; got {got} to {out_channels} by {head!r}. "
+            f"{network} maps {needed} channels to 3 by a tanh head; got {got} to {out_channels} by {head!r}. "
             "EncoderDecoder takes others."
         )

@@ -47,7 +47,7 @@ class MRUUNet(nn.Module):
         out_channels: of the photo.
         width: channels at full resolution.
         depth: how often the side is halved.
-        head: "sigmoid" or "tanh".
+        head: "sigmoid" or "tanh"; or another of `blocks.make_head`.
 
     Raises:
         ValueError: a count below 1 or an unknown head; in ``forward`` a side that does not fit.
@@ -83,7 +83,7 @@ class MRUUNet(nn.Module):
             for level in reversed(range(depth))
         )
         self.output = nn.Conv2d(width, out_channels, 7, padding=3, padding_mode="reflect")
-        self.head = make_head(head)
+        self.head = make_head(head, out_channels)
         initialise(self)
 
     def forward(self, image: Tensor) -> Tensor:

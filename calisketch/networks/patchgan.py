@@ -57,7 +57,7 @@ def without_power_iteration(discriminator: nn.Module) -> Iterator[None]:
         discriminator.train(was_training)
 
 
-class _PatchDiscriminator(nn.Module):
+class PatchDiscriminator(nn.Module):
     """A chain of convolutions with LeakyReLU 0.2 between them and a linear output.
 
     Either every convolution's weights are spectrally normalised, or the outputs of all but the first and the last are
@@ -83,7 +83,7 @@ class _PatchDiscriminator(nn.Module):
         return DiscriminatorOutput([logits], [*features, logits])
 
 
-class SNPatchGAN(_PatchDiscriminator):
+class SNPatchGAN(PatchDiscriminator):
     """Six spectrally normalised 5x5 convolutions of stride 2, 64-128-256-256-256-256: (B, C, H, W) in [0, 1].
 
     The last 256 channels are the logits: the loss is applied to every output element (SN-PatchGAN, Yu et al. 2019).
@@ -98,7 +98,7 @@ class SNPatchGAN(_PatchDiscriminator):
         super().__init__([nn.Conv2d(i, o, 5, 2, 2) for i, o in itertools.pairwise(channels)])
 
 
-class PatchGAN70(_PatchDiscriminator):
+class PatchGAN70(PatchDiscriminator):
     """pix2pix's 70x70 receptive field: 4x4 convolutions, 64-128-256-512-1, strides 2 2 2 1 1.
 
     On few images the larger SNPatchGAN overfits; this one sees texture only. With ``layers`` other than 3 the receptive

@@ -37,7 +37,7 @@ class UNet(nn.Module):
         norm: "instance", with learned scale and shift, or "batch". pix2pix trains on batches of one and takes the
             statistics of the batch in use too, which is instance normalisation; "batch" takes the training's averages.
         dropout: its probability, in the first three decoders.
-        head: "tanh", (tanh + 1) / 2, or "sigmoid".
+        head: "tanh", (tanh + 1) / 2, or "sigmoid"; or another of `blocks.make_head`.
 
     Raises:
         ValueError: a count below 1, a depth that is not in 2 to 12, an unknown norm or head, or a dropout outside
@@ -86,7 +86,7 @@ class UNet(nn.Module):
             rate = dropout if place < DROPPED_DECODERS else 0.0
             self.decoders.append(_doubling(inputs, channels[level - 1], norm, rate))
         self.output = nn.ConvTranspose2d(2 * width, out_channels, 4, 2, 1)
-        self.head = make_head(head)
+        self.head = make_head(head, out_channels)
         initialise(self)
         _initialise_norms(self)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from calisketch import weights
 from calisketch.checks import check_image
 
-__all__ = ["LAYERS", "VGG19"]
+__all__ = ["LAYERS", "VGG19", "channels"]
 
 CONVOLUTIONS = (2, 2, 4, 4, 4)
 MULTIPLES = (1, 2, 4, 8, 8)  # channels of each block, in units of `width`
@@ -33,6 +33,13 @@ LAYERS: tuple[str, ...] = tuple(f"{kind}{name}" for name in _NAMES for kind in (
 def _torchvision_index(block: int, index: int) -> int:
     """Where torchvision's `vgg19().features` has conv{block}_{index}: each block is (conv, ReLU)... and a pool."""
     return sum(2 * count + 1 for count in CONVOLUTIONS[: block - 1]) + 2 * (index - 1)
+
+
+def channels(layer: str, width: int = 64) -> int:
+    """How many channels a layer has, of `LAYERS`, in a network of that width. Raises ValueError for another name."""
+    if layer not in LAYERS:
+        raise ValueError(f"a layer must be one of VGG-19's, such as conv3_1 or relu4_4; got {layer!r}.")
+    return MULTIPLES[int(layer[len("conv")]) - 1] * width
 
 
 class VGG19(nn.Module):

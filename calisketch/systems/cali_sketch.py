@@ -38,10 +38,10 @@ def shown(isn: ISN, made: Batch, columns: Sequence[str]) -> Batch:
 
 def channels_of(isn: ISN) -> dict[str, Channels]:
     """What an ISN's networks are given and have to make, for `System.channels`."""
-    return {
-        "isn.generator": Channels(isn.generator, 1 + CHANNELS if isn.takes_colours else 1, 3),
-        "isn.discriminator": Channels(isn.discriminator, 3),
-    }
+    networks = {"isn.generator": Channels(isn.generator, 1 + CHANNELS if isn.takes_colours else 1, 3)}
+    if not isn.judged_layers:  # else D2 is given no image but features, whose channels `ISN` itself has checked
+        networks["isn.discriminator"] = Channels(isn.discriminator, 3)
+    return networks
 
 
 class CalibrationStage:

@@ -27,7 +27,8 @@ class System(Protocol):
         generators: what a model folder of it holds, by the names that the class which loads it looks for: "isn", the
             network that paints from strokes, and "scn", where there is one, which calibrates before; "pi_rec", "x_gan"
             and "sketcher" of the relatives.
-        channels: by its key in the configuration below ``system``, every network and the channels it has to take.
+        channels: by its key in the configuration below ``system``, every network that is given images, and the
+            channels it has to take.
     """
 
     name: str

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .. import model_folder
 from ..networks import GENERATORS
+from ..networks.blocks import head_of_weights
 from ..stage import Stage
 from ..weight_files import ModelFolderError
 from .checkpoint import CheckpointError, find_checkpoint, load_checkpoint, random_state, restore_random_state
@@ -216,6 +217,8 @@ class RunState:
                 {"class": type(each).__name__, **getattr(each, "config", {})}
                 for each in (networks[name], self.generators[name])
             )
+            if there.get("head") == head_of_weights(str(here.get("head"))):
+                there["head"] = here["head"]  # asked for: the same with smooth colours, which has no weights
             if differing := changed_settings(there, here):  # shapes may agree all the same
                 raise CheckpointError(
                     f"init_from: network {name!r} of {folder} is not the one configured here ({', '.join(differing)}). "
