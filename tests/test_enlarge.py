@@ -34,6 +34,7 @@ SMALL = [
     "system.isn.vgg.width=2",
     "stages=[joint]",
 ]
+COMMAND = ["experiment=smoke", *SMALL, "run_dir=run", "init_from=start"]
 
 
 @pytest.fixture
@@ -72,13 +73,12 @@ def test_the_tool_makes_a_model_folder_of_twice_the_side(
 def test_a_model_is_trained_on_at_twice_the_side(
     small: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["experiment=smoke", *SMALL, "run_dir=run", "init_from=start"]
     enlarge(monkeypatch, small, "start", "--fine-width", 2)
-    assert train_command.main(command) == 1
+    assert train_command.main(COMMAND) == 1
     assert "is not the one configured here (fine_width: 2 -> 3)" in capfd.readouterr().err
     enlarge(monkeypatch, small, "start", "--fine-width", 3)
     assert CaliSketch.from_pretrained("start").isn_generator.config["head"] == "tanh"
-    assert train_command.main(command) == 0
+    assert train_command.main(COMMAND) == 0
     assert "isn: weights from start" in capfd.readouterr().err
     made = CaliSketch.from_pretrained("run/model").isn_generator
     assert isinstance(made, CoarseToFine)
@@ -108,13 +108,12 @@ def test_the_recipe_starts_where_its_table_compares(tmp_path: Path, monkeypatch:
 def test_training_goes_on_with_smooth_colours_from_a_model_without(
     small: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["experiment=smoke", *SMALL, "run_dir=run", "init_from=start"]
     enlarge(monkeypatch, small, "start", "--fine-width", 3)
-    assert train_command.main([*command, "system.isn.generator.head=sigmoid"]) == 1
+    assert train_command.main([*COMMAND, "system.isn.generator.head=sigmoid"]) == 1
     assert "is not the one configured here (head: tanh -> sigmoid)" in capfd.readouterr().err
     features = ["network@system.isn.discriminator=features", "system.isn.discriminator.vgg_width=2"]
     features += ["accumulate=2", "precision=bf16-mixed", "system.isn.generator.head=tanh_chroma4"]
-    assert train_command.main([*command, *features]) == 0
+    assert train_command.main([*COMMAND, *features]) == 0
     assert CaliSketch.from_pretrained("run/model").isn_generator.config["head"] == "tanh_chroma4"
     assert train_command.main(["experiment=smoke", *SMALL, "run_dir=back", "init_from=run/model"]) == 1
     assert "is not the one configured here (head: tanh_chroma4 -> tanh)" in capfd.readouterr().err

@@ -22,12 +22,11 @@ def main() -> None:
     parser.add_argument("model", help="name of a shipped model, a model folder, or https://HOST/FOLDER#sha256=HEX")
     parser.add_argument("out", type=Path, help="the model folder to write")
     parser.add_argument("--fine-width", type=int, default=16, help="channels at full resolution (default: 16)")
-    parser.add_argument("--isn-head", help="of what paints: tanh_chroma4 for smooth colours (default: the model's own)")
     options = parser.parse_args()
     try:
         model = CaliSketch.from_pretrained(options.model)
         scn = None if model.scn_generator is None else enlarged(model.scn_generator, options.fine_width)
-        isn = enlarged(model.isn_generator, options.fine_width, options.isn_head)
+        isn = enlarged(model.isn_generator, options.fine_width)
         told = f"{model.info.get('name', options.model)} of {model.size} px, not trained yet"
         info = {**model.info, "name": options.out.name, "enlarged": told}
         large = CaliSketch(scn, isn, 2 * model.size, info)

@@ -20,7 +20,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
+from kornia.color import rgb_to_grayscale as luma
+from kornia.filters import box_blur
 from torch import Tensor
 
 from calisketch import CaliSketch
@@ -28,19 +29,7 @@ from calisketch.datasets import PreparedPhotos
 from calisketch.evaluation.distribution import InceptionFeatures, frechet_distance, kernel_distance
 from calisketch.evaluation.pixel import to_uint8
 from calisketch.evaluation.protocol import synthetic_samples
-from calisketch.networks.blocks import SmoothChroma
-
-LUMA = (0.299, 0.587, 0.114)  # BT.601's, as in JPEG
-
-
-def luma(images: Tensor) -> Tensor:
-    """(B, 3, H, W) in [0, 1] -> brightness, (B, 1, H, W)."""
-    return (images * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-
-
-def blurred(images: Tensor, side: int) -> Tensor:
-    """The mean over squares of ``side`` pixels, an odd number, around each pixel."""
-    return F.avg_pool2d(F.pad(images, [side // 2] * 4, mode="reflect"), side, stride=1)
+from calisketch.networks.heads import SmoothChroma
 
 
 def as_jpeg(images: Tensor, quality: int) -> Tensor:
@@ -60,16 +49,16 @@ def parts(face: Tensor, photo: Tensor) -> Iterator[tuple[str, Tensor]]:
     for side in (3, 7, 17):
         yield (
             f"with what is finer than {side} px of the photo",
-            (blurred(face, side) + photo - blurred(photo, side)).clamp(0, 1),
+            (box_blur(face, side) + photo - box_blur(photo, side)).clamp(0, 1),
         )
         yield (
             f"with what is coarser than {side} px of the photo",
-            (blurred(photo, side) + face - blurred(face, side)).clamp(0, 1),
+            (box_blur(photo, side) + face - box_blur(face, side)).clamp(0, 1),
         )
     processed: dict[str, Callable[[Tensor], Tensor]] = {
         "colour averaged over 2 px": SmoothChroma(2),
         "colour averaged over 4 px": SmoothChroma(4),
-        "blurred over 3 px": lambda images: blurred(images, 3),
+        "blurred over 3 px": lambda images: box_blur(images, 3),
         "JPEG of quality 75": lambda images: as_jpeg(images, 75),
     }
     for name, process in processed.items():

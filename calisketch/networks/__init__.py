@@ -7,6 +7,7 @@ from .colour_led import ColourLed
 from .encoder_decoder import EncoderDecoder
 from .feature_discriminator import FeatureDiscriminator
 from .from_colours import FromColours
+from .heads import with_head
 from .hed import HED
 from .lpips import LPIPS
 from .mru_unet import MaskedResidualUnit, MRUUNet
@@ -52,5 +53,6 @@ __all__ = [
     "enlarged",
     "mean_logit",
     "per_scale",
+    "with_head",
     "without_power_iteration",
 ]

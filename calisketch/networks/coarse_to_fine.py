@@ -73,15 +73,13 @@ class CoarseToFine(EncoderDecoder):
         return self.head(painted + self.fine_output(torch.cat([features, e0], dim=1)))
 
 
-def enlarged(generator: nn.Module, fine_width: int = 16, head: str | None = None) -> CoarseToFine:
+def enlarged(generator: nn.Module, fine_width: int = 16) -> CoarseToFine:
     """A network of twice the side whose answer is at first that of ``generator``, enlarged; for training to go on from.
 
     Args:
         generator: an `EncoderDecoder`; or a `ColourLed`, whose answer without colours is meant: the result takes none.
             It is not changed.
         fine_width: of `CoarseToFine`.
-        head: of what is made, such as "tanh_chroma4", where it is to be another one, through which the answer then
-            goes; None: the generator's.
 
     Raises:
         ValueError: another network, a `CoarseToFine` among them; as `CoarseToFine`.
@@ -92,8 +90,6 @@ def enlarged(generator: nn.Module, fine_width: int = 16, head: str | None = None
             "networks are such, models/cuhk-small-128 for one."
         )
     said = {name: value for name, value in generator.config.items() if name != "lead"}
-    if head is not None:
-        said["head"] = head
     weights = generator.state_dict()
     if isinstance(generator, ColourLed):
         said["in_channels"] -= CHANNELS

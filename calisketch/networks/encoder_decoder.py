@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .blocks import BilinearConvNormReLU, ConvNormReLU, ResidualBlock, UpConvNormReLU, check_side, initialise, make_head
+from .blocks import BilinearConvNormReLU, ConvNormReLU, ResidualBlock, UpConvNormReLU, check_side, initialise
+from .heads import make_head
 
 UPSAMPLINGS: dict[str, type[nn.Module]] = {"nearest": UpConvNormReLU, "bilinear": BilinearConvNormReLU}
 
@@ -27,8 +28,8 @@ class EncoderDecoder(nn.Module):
         blocks: residual blocks; 8, and 16 in Improved-1 (Table 3).
         dilation: of the first convolution of each block.
         skips: concatenate encoder features into the decoder.
-        head: "sigmoid" (SCN) or "tanh" (ISN, (tanh + 1) / 2); or "tanh_chroma2" or "tanh_chroma4", the latter with
-            smooth colours (`blocks.SmoothChroma`).
+        head: "sigmoid" (SCN) or "tanh" (ISN, (tanh + 1) / 2); or "tanh_chroma2" or "tanh_chroma4", tanh with smooth
+            colours (`heads.SmoothChroma`).
         dropout: probability in every residual block while training (X-GANs: .5).
         upsampling: of the first decoder: "nearest", or "bilinear" (PI-REC); the second's is nearest.
 

@@ -25,10 +25,9 @@ class FeatureDiscriminator(nn.Module):
     """One small patch discriminator on each of several layers of VGG-19: features -> logits, one scale a layer.
 
     After Projected GANs (Sauer et al., NeurIPS 2021: independent discriminators D_l on a frozen network's features P_l,
-    whose losses are summed; here averaged), without its random mixing of channels and scales. A few
-    dozen photos teach a discriminator of pixels next to nothing in a thousand steps; what these features need to be
-    told is learned in some fifty. Not the paper's. Each D_l is a 1x1 convolution, a 4x4 of stride 2, and a 3x3 to one
-    channel, LeakyReLU 0.2 between them, spectrally normalised.
+    whose losses are summed; here averaged), without its random mixing of channels and scales. A few dozen photos teach
+    a discriminator of pixels little; what VGG sees need not be learned. Not the paper's. Each D_l is a 1x1 convolution,
+    a 4x4 of stride 2, and a 3x3 to one channel, LeakyReLU 0.2 between them, spectrally normalised.
 
     Args:
         in_channels: of the images behind the features, as every discriminator is told it; VGG-19 takes 3.

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import check_side, initialise, make_head
+from .blocks import check_side, initialise
+from .heads import make_head
 
 
 class MaskedResidualUnit(nn.Module):
@@ -47,7 +48,7 @@ class MRUUNet(nn.Module):
         out_channels: of the photo.
         width: channels at full resolution.
         depth: how often the side is halved.
-        head: "sigmoid" or "tanh"; or another of `blocks.make_head`.
+        head: "sigmoid" or "tanh"; or another of `heads.make_head`.
 
     Raises:
         ValueError: a count below 1 or an unknown head; in ``forward`` a side that does not fit.

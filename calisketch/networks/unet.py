@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import check_side, initialise, make_head
+from .blocks import check_side, initialise
+from .heads import make_head
 
 NORMS: Mapping[str, type[nn.Module]] = {"instance": nn.InstanceNorm2d, "batch": nn.BatchNorm2d}
 DROPPED_DECODERS = 3
@@ -37,7 +38,7 @@ class UNet(nn.Module):
         norm: "instance", with learned scale and shift, or "batch". pix2pix trains on batches of one and takes the
             statistics of the batch in use too, which is instance normalisation; "batch" takes the training's averages.
         dropout: its probability, in the first three decoders.
-        head: "tanh", (tanh + 1) / 2, or "sigmoid"; or another of `blocks.make_head`.
+        head: "tanh", (tanh + 1) / 2, or "sigmoid"; or another of `heads.make_head`.
 
     Raises:
         ValueError: a count below 1, a depth that is not in 2 to 12, an unknown norm or head, or a dropout outside

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .. import model_folder
 from ..networks import GENERATORS
-from ..networks.blocks import head_of_weights
+from ..networks.heads import head_of_weights
 from ..stage import Stage
 from ..weight_files import ModelFolderError
 from .checkpoint import CheckpointError, find_checkpoint, load_checkpoint, random_state, restore_random_state

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from calisketch.isn import with_colours
-from calisketch.networks import ColourLed, EncoderDecoder, UNet, enlarged
-from calisketch.networks.blocks import SmoothChroma, make_head
+from calisketch.networks import VGG19, ColourLed, EncoderDecoder, UNet, enlarged, with_head
+from calisketch.networks.heads import SmoothChroma, make_head
 from calisketch.networks.inference_form import for_inference
 
 
@@ -67,7 +67,8 @@ def test_networks_take_it_by_name_without_other_weights(kind: type, generator: t
 
 def test_a_model_is_enlarged_with_it_and_takes_colours_with_it(generator: torch.Generator) -> None:
     network = EncoderDecoder(1, 3, width=4, blocks=1, head="tanh").eval()
-    large = enlarged(network, 2, head="tanh_chroma4").eval()
+    large = enlarged(with_head(network, "tanh_chroma4"), 2)
+    assert not large.training
     assert large.config["head"] == "tanh_chroma4"
     sketch = torch.rand(1, 1, 64, 64, generator=generator)
     with torch.no_grad():
@@ -96,3 +97,12 @@ def test_chroma_of_no_photo_and_unknown_heads_are_refused() -> None:
         EncoderDecoder(1, 1, head="tanh_chroma2")
     with pytest.raises(ValueError, match="head must be one of"):
         make_head("tanh_chroma3", 3)
+
+
+def test_a_head_of_another_kind_and_networks_without_are_refused() -> None:
+    with pytest.raises(ValueError, match="EncoderDecoder are for the head 'tanh'; got 'sigmoid'"):
+        with_head(EncoderDecoder(1, 3, width=4, blocks=1, head="tanh"), "sigmoid")
+    with pytest.raises(ValueError, match="VGG19 are for the head None"):
+        with_head(VGG19.random(width=2), "tanh_chroma4")
+    with pytest.raises(ValueError, match="head must be one of"):
+        with_head(EncoderDecoder(1, 3, width=4, blocks=1, head="tanh"), "tanh_chroma3")

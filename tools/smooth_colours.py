@@ -1,0 +1,36 @@
+"""A trained model's faces get smooth colours, without training: python tools/smooth_colours.py MODEL OUT.
+
+    python tools/smooth_colours.py models/cuhk-small-128 runs/smooth --head tanh_chroma2
+
+Colour is averaged over 2 or 4 pixels (`networks.heads.SmoothChroma`), and no weight changes; `experiment=smooth` trains
+with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from calisketch import CaliSketch
+from calisketch.networks import with_head
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="name of a shipped model, a model folder, or https://HOST/FOLDER#sha256=HEX")
+    parser.add_argument("out", type=Path, help="the model folder to write")
+    parser.add_argument("--head", default="tanh_chroma4", choices=("tanh_chroma2", "tanh_chroma4"))
+    options = parser.parse_args()
+    try:
+        model = CaliSketch.from_pretrained(options.model)
+        smooth = with_head(model.isn_generator, options.head)
+        info = {**model.info, "colours": f"smoothed by {options.head} after training"}
+        made = CaliSketch(model.scn_generator, smooth, model.size, info)
+        print(f"{options.model} -> {made.save_pretrained(options.out)}")
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
