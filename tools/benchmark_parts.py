@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import benchmark_inference
+import benchmark_models
 import benchmark_training
 import numpy as np
 import torch
@@ -31,22 +32,25 @@ def measure(part: str, asked: dict[str, Any]) -> dict[str, Any]:
     """A part's figures; {"skipped": why} where a package that it needs is not installed."""
     device = torch.device(asked["device"])
     try:
-        made = {"inference": inference, "training": training, "styles": styles, "preparation": preparation,
-                "evaluation": evaluation}[part](asked, device)  # fmt: skip
+        made = {"inference": inference, "models": models, "training": training, "styles": styles,
+                "preparation": preparation, "evaluation": evaluation}[part](asked, device)  # fmt: skip
     except ModuleNotFoundError as error:
         return {"skipped": str(error)}
     return {**made, "machine": machine(device)}
 
 
 def inference(asked: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    return benchmark_inference.measure(
-        asked["name"], asked["size"], asked["width"], asked["batch"], asked["repeats"], device
-    )
+    network = benchmark_inference.generator(asked["width"], device)
+    ink = benchmark_inference.drawing(asked["batch"], asked["size"], device)
+    return benchmark_inference.measure(asked["name"], [network], [ink], asked["repeats"], device)
+
+
+def models(asked: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    return benchmark_models.measure(asked["model"], asked["name"], asked["batch"], asked["repeats"], device)
 
 
 def training(asked: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    options = {key: asked[key] for key in ("size", "width", "batch", "repeats", "root", "workers", "vgg_width")}
-    return benchmark_training.measure(asked["name"], device=device, **options)
+    return benchmark_training.measure(asked["name"], device=device, **asked["setting"])
 
 
 def styles(asked: dict[str, Any], device: torch.device) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def preparation(asked: dict[str, Any], device: torch.device) -> dict[str, Any]:
             lambda: prepare_photos(source, Path(folder) / "out", size=asked["size"], contour=contour, workers=0),
             torch.device("cpu"),
         )
-    return {"contour": contour, "seconds_per_photo": took / count, "photos": count,
+    return {"contour": contour, "seconds_per_photo": took / count, "images_per_second": count / took, "photos": count,
             "peak_memory_mb": peak_memory_mb(torch.device("cpu"))}  # fmt: skip
 
 
@@ -110,9 +114,10 @@ def evaluation(asked: dict[str, Any], device: torch.device) -> dict[str, Any]:
         "kernel, 100 and 100 images": lambda: kernel_distance(*small),
     }
     repeats = asked["repeats"]
-    rows = {
-        name: summary([value / count for value in took]) for name, took in alternated(each, repeats, device).items()
-    }
+    rows = {}
+    for name, took in alternated(each, repeats, device).items():
+        row = summary([value / count for value in took])
+        rows[name] = {**row, "images_per_second": 1 / row["median_s"]}
     rows |= {name: summary(took) for name, took in alternated(whole, 1, device).items()}
     return {"metrics": rows, "images": count, "peak_memory_mb": peak_memory_mb(device)}
 
