@@ -17,6 +17,7 @@ from .computing import Precision
 from .datasets import JoinedPhotos, PreparedPhotos
 from .datasets.photos import SPLITS
 from .evaluation import FrozenSketches, Report, benchmark_sketches, evaluate
+from .evaluation.device import chosen_device
 from .evaluation.evaluating import BASELINES
 from .evaluation.measures import EDGECONNECT, METRICS, PAPER
 from .evaluation.protocol import TRACKS
@@ -90,7 +91,7 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
 
     Raises:
         ConfigError: a wrong key or value.
-        ValueError, OSError: models or photos that are not there or do not fit, and test sketches that changed.
+        ValueError, OSError: models, photos or a device that are not there or do not fit; test sketches that changed.
         calisketch.weights.MissingWeights: a metric that was asked for by name lacks its weights.
     """
     given = _checked(cfg)
@@ -100,7 +101,8 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
         raise ConfigError(f"against={given['against']} is the file that this report goes to; give another out.")
     if given["threads"] is not None:
         torch.set_num_threads(given["threads"])
-    models = _models(given["model"], given["precision"])
+    device = chosen_device(given["device"])
+    models = _models(given["model"], given["precision"], device)
     size = next(iter(models.values())).size
     artist = "artist" if given["track"] == "artist" else None
     root = given["data"]["root"]
@@ -133,11 +135,12 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
         per_style=given["per_style"],
         batch_size=given["batch_size"],
         resamples=given["resamples"],
+        device=device,
     )
     return report, report.save(given["out"], name)
 
 
-def _models(given: str | list[str], precision: Precision) -> dict[str, CaliSketch]:
+def _models(given: str | list[str], precision: Precision, device: torch.device) -> dict[str, CaliSketch]:
     """Each by the name it goes by: a shipped model's, or a folder's that says which run it is of."""
     models: dict[str, CaliSketch] = {}
     for each in [given] if isinstance(given, str) else given:
@@ -147,7 +150,7 @@ def _models(given: str | list[str], precision: Precision) -> dict[str, CaliSketc
             name = path.parent.name if path.name == "model" else path.name  # runs/NAME/model
         while name in models:
             name += "'"
-        models[name] = CaliSketch.from_pretrained(each, precision=precision)
+        models[name] = CaliSketch.from_pretrained(each, device, precision=precision)
     return models
 
 
@@ -168,6 +171,8 @@ def _checked(cfg: DictConfig) -> dict[str, Any]:
     plain["training_root"] = [] if folders is None else [folders] if isinstance(folders, str) else folders
     if not isinstance(plain["training_root"], list) or not all(map(_is_text, plain["training_root"])):
         raise ConfigError(f"training_root must be a prepared folder, a list of them, or null; got {folders!r}.")
+    if plain["device"] is not None and not _is_text(plain["device"]):
+        raise ConfigError(f"device must be a device's name, such as cpu or cuda, or null; got {plain['device']!r}.")
     if not _is_text(plain["out"]):
         raise ConfigError(f"out must be a folder; got {plain['out']!r}.")
     for key, choices in _CHOICES.items():

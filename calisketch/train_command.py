@@ -194,16 +194,21 @@ def _curve(run_dir: Path) -> dict[str, list[list[float]]]:
 
 
 def _steps_before(source: Any) -> dict[str, dict[str, int]]:
-    """{"steps before": {stage: how many there were in the runs that this one started from}}, if that is known."""
+    """{"steps before": {stage: how many there were in the runs that this one started from}}, if that is known.
+
+    Runs that two networks come from may share an ancestor: of a stage in both, the longer counts.
+    """
     before: dict[str, int] = {}
     for folder in set(map(str, source.values())) if isinstance(source, Mapping) else [source] if source else []:
         for config in (Path(folder) / "model" / model_folder.CONFIG_FILE, Path(folder) / model_folder.CONFIG_FILE):
             if not config.is_file():
                 continue
             info = model_folder.read_config(config.parent).get("info", {})
+            there: dict[str, int] = {}
             for known in (info.get("steps before"), info.get("steps")):
                 for stage, count in known.items() if isinstance(known, dict) else ():
-                    before[stage] = before.get(stage, 0) + int(count)
+                    there[stage] = there.get(stage, 0) + int(count)
+            before |= {stage: max(count, before.get(stage, 0)) for stage, count in there.items()}
             break
     return {"steps before": before} if before else {}
 

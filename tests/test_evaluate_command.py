@@ -79,6 +79,29 @@ def test_from_folders_to_files(
     assert plain["protocol"]["precision"] == {"tiny": "fp32", "alone": "fp32"}
 
 
+def test_models_and_metrics_are_where_the_configuration_says(
+    prepared: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def loading(model: str, device: object, **options: object) -> CaliSketch:
+        asked.append(device)
+        return load(model, **options)  # type: ignore[arg-type]
+
+    def measuring(*given: object, device: object, **options: object) -> None:
+        asked.append(device)
+        raise ValueError("enough")
+
+    load, there = CaliSketch.from_pretrained, torch.device("cuda", 1)
+    monkeypatch.setattr(evaluate_command, "chosen_device", lambda name: asked.append(name) or there)
+    monkeypatch.setattr(CaliSketch, "from_pretrained", loading)
+    monkeypatch.setattr(evaluate_command, "evaluate", measuring)
+    given = [f"model={model}", f"data.root={prepared}", f"out={tmp_path}"]
+    assert main([*given, "device=cuda:1"]) == 1
+    assert main(given) == 1
+    assert asked == ["cuda:1", there, there, None, there, there]
+
+
 def test_an_earlier_report_holds_or_its_differences_are_told(
     prepared: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,6 +182,9 @@ def test_a_metric_asked_for_by_name_says_how_to_get_its_weights(
         ("mixture={wieghts: {}}", "mixture takes weights, simplify, deform and ranges"),
         ("mixture={weights: {pastel: 1}}", "unknown styles"),
         ("precision=fp8", "precision must be one of"),
+        ("device=gpu", "cannot compute on the device 'gpu'"),
+        ("device=cuda:99", "cannot compute on the device 'cuda:99'"),
+        ("device=7", "device must be a device's name, such as cpu or cuda, or null; got 7"),
         ("track=artist", "with an artist drawing"),
         ("split=train", "training holds split train of"),
         ("training=[train,test]", "training holds split test of"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -43,8 +44,11 @@ def test_every_training_of_every_recipe_is_a_configuration_that_holds(name: str)
         assert set(sources) <= done, "a run comes after those that it builds on"
         done.add(run)
         if "stage" in cfg.runs[run]:
-            assert training.stages == [cfg.runs[run].stage]
+            stages = recipe.stages_of(cfg.runs[run])
+            assert training.stages == list(stages)
+            assert sum(stages.values()) == pytest.approx(1)
             assert training.batch_size == cfg.runs[run].batch_size
+            assert {training.system.schedules[stage].patience for stage in stages} == {None}, "or steps are no measure"
     if "stage" in cfg.runs[run]:
         assert sum(entry.share for entry in cfg.runs.values()) == pytest.approx(1)
 
@@ -77,6 +81,9 @@ def test_mistakes_are_found_before_anything_runs() -> None:
         list(recipe.parts(described("data.general=null")))
     with pytest.raises(recipe.RecipeError, match="builds on 'nothing'"):
         list(recipe.parts(described("runs.isn.from=nothing")))
+    for wrong in ("minutes=soon", "minutes=-1", "minutes=true", "trial_steps=0", "trial_steps=2.5"):
+        with pytest.raises(recipe.RecipeError, match=f"{wrong.split('=')[0]} must be a (whole )?number above 0"):
+            list(recipe.parts(described("recipe=gpu_256", wrong)))
     with pytest.raises(recipe.RecipeError, match="minutes=10: this recipe's runs do not say their batch_size, share"):
         list(recipe.parts(described("recipe=small", "minutes=10")))
 
@@ -114,29 +121,143 @@ def test_a_table_without_photos_is_found_before_hours_of_training(
     assert ran == ["scn", "general_synthetic"]
 
 
+def test_the_rehearsal_that_a_recipe_names_makes_every_network_and_picture_small() -> None:
+    head = (conf_dir() / "recipe" / "gpu_256.yaml").read_text(encoding="utf-8").replace("\\\n#", "")
+    (command,) = [line for line in head.splitlines() if "out=runs/rehearsal" in line]
+    cfg = composed("recipe", *shlex.split(command.lstrip("# "))[2:])
+    assert cfg.minutes is not None
+    for run in cfg.runs:
+        training = composed("train", *recipe.training(cfg, run)[2:])
+        networks = [
+            network for part in training.system.values() if OmegaConf.is_dict(part) for network in part.values()
+        ]
+        widths = [network.width for network in networks if OmegaConf.is_dict(network) and "width" in network]
+        assert set(widths) == {8}, run
+        assert len(widths) == (4 if "scn" in training.system else 2), run
+        assert training.data.size == 64
+    for table in cfg.tables:
+        assert composed("evaluate", *recipe.evaluation(cfg, table)[2:]).split == "validation"
+
+
+class Clock:
+    """Stands in for time and for what takes it: a training starts in ``start`` seconds, then makes its steps, or passes
+    them over where they are made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, start: float, rates: dict[str, float]) -> None:
+        self.now, self.start, self.rates = 0.0, start, rates
+        self.ran: list[tuple[str, dict[str, int]]] = []
+        self.fails = ""
+        monkeypatch.setattr(recipe, "_run", self.run)
+        monkeypatch.setattr(recipe.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(recipe, "check_photos", lambda *given: None)
+
+    def run(self, name: str, command: list[str]) -> None:
+        if not command[1].endswith("train.py"):
+            self.ran.append((name, {}))
+            return
+        given = dict(part.split("=", 1) for part in command[2:] if "=" in part)
+        stages = given["stages"][1:-1].split(",")
+        steps = {stage: int(given[f"system.schedules.{stage}.iterations"]) for stage in stages}
+        self.ran.append((name, steps))
+        self.now += self.start
+        if name == self.fails:
+            raise recipe.RecipeError("stopped")
+        folder = Path(given["run_dir"][1:-1])
+        if folder.is_dir():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "metrics.jsonl", "a") as metrics:
+            for stage, count in steps.items():
+                self.now += count / self.rates[stage]
+                images = self.rates[stage] * int(given["batch_size"])
+                for speed in (1.0, 1.0, images, images, 0.9 * images):  # the first ones are slowed down by compilation
+                    record = {"kind": "train", "stage": stage, "images_per_second": speed}
+                    metrics.write(json.dumps(record) + "\n")
+                metrics.write(json.dumps({"kind": "validation", "stage": stage}) + "\n")
+
+
+RATES = {"scn": 10.0, "isn": 5.0, "joint": 4.0, "pix2pix": 8.0}
+
+
 def test_steps_are_fitted_to_the_minutes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cfg = described("recipe=gpu_256", f"out={tmp_path}", "minutes=10")
-    ran: list[list[str]] = []
-
-    def run(name: str, command: list[str]) -> None:
-        ran.append(command)
-        folder = Path(next(part for part in reversed(command) if part.startswith("run_dir="))[len("run_dir='") : -1])
-        folder.mkdir(parents=True)
-        speeds = [1.0, 1.0, 160.0, 160.0, 150.0]  # the first ones are slowed down by compilation
-        records = [{"kind": "train", "images_per_second": speed} for speed in speeds] + [{"kind": "validation"}]
-        (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-
-    monkeypatch.setattr(recipe, "_run", run)
+    cfg = described("recipe=gpu_256", f"out={tmp_path}", "minutes=30", "trial_steps=50")
+    clock = Clock(monkeypatch, 20, RATES)
     fitted = recipe.fitted(cfg, "isn")
-    expected = 0.95 * 10 * 60 * cfg.runs.isn.share * 160 / 16  # a trial that took no time
+    # The start is paid twice, by the trial and by the run; the trial's steps once.
+    expected = 0.9 * (30 * 60 * cfg.runs.isn.share - 2 * 20 - 50 / 5) * 5
     steps = int(fitted[0].removeprefix("system.schedules.isn.iterations="))
-    assert expected - 5 <= steps <= expected
-    assert "system.schedules.isn.iterations=40" in ran[0]
+    assert steps == pytest.approx(expected, abs=1)
+    assert clock.ran == [("isn, a trial of 50 steps", {"isn": 50})]
+    assert not (tmp_path / "trials" / "isn").exists(), "it takes room, and is of no more use"
+    assert f"validate_every={steps // 4}" in fitted
     assert recipe.fitted(cfg, "isn") == fitted
-    assert len(ran) == 1
-    cfg.minutes = 0.01
-    with pytest.raises(recipe.RecipeError, match="too few"):
-        recipe.fitted(cfg, "cuhk")
+    assert len(clock.ran) == 1
+
+
+def test_a_run_of_several_stages_has_time_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = described("recipe=gpu_256", f"out={tmp_path}", "minutes=60", "trial_steps=50")
+    clock = Clock(monkeypatch, 20, RATES)
+    recipe.fitted(cfg, "paper")
+    left = 60 * 60 * cfg.runs.paper.share - 2 * 20 - 50 / 10 - 50 / 5 - 50 / 4
+    kept = json.loads((tmp_path / "paper.fitted.json").read_text())["steps"]
+    for stage, part in cfg.runs.paper.stage.items():
+        assert kept[stage] == pytest.approx(0.9 * left * part * RATES[str(stage)], abs=1)
+    assert clock.ran == [("paper, a trial of 50 steps", {"scn": 50, "isn": 50, "joint": 50})]
+
+
+def test_all_runs_together_take_the_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = described("recipe=gpu_256", f"out={tmp_path}", "minutes=30", "trial_steps=20")
+    clock = Clock(monkeypatch, 15, RATES)
+    recipe.follow(cfg)
+    assert 0.93 * 30 * 60 < clock.now <= 30 * 60
+    assert [name for name, _ in clock.ran if "trial" not in name] == [*cfg.runs, *cfg.tables]
+    said = capsys.readouterr().out
+    assert "too few" not in said
+    assert f"{clock.now / 60:.1f} taken" in said
+    steps = [steps for name, steps in clock.ran if name in cfg.runs]
+    clock.ran.clear()
+    recipe.follow(cfg)  # again: what is done keeps its steps and its time
+    assert [steps for name, steps in clock.ran if name in cfg.runs] == steps
+    assert capsys.readouterr().out == said
+
+
+def test_what_a_run_takes_too_long_is_taken_from_all_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run whose trial eats its share has a trial's steps, and the recipe goes on, within the time where it can."""
+    cfg = described("recipe=gpu_256", f"out={tmp_path}", "minutes=30", "trial_steps=20")
+    clock = Clock(monkeypatch, 75, RATES)
+    recipe.follow(cfg)
+    done = dict(clock.ran)
+    assert done["isn_only"] == {"isn": 20}
+    assert done["cuhk"]["joint"] > 100
+    assert clock.now <= 30 * 60
+    said = capsys.readouterr().out
+    assert "warning: run isn_only has " in said
+    assert "isn_only: 20 (isn) steps" in said
+    assert "too few to learn anything: give more minutes" in said
+
+    short = described("recipe=gpu_256", f"out={tmp_path / 'short'}", "minutes=1", "trial_steps=20")
+    recipe.follow(short)
+    assert {count for name, steps in clock.ran[len(done) :] for count in steps.values()} == {20}
+    assert [name for name, _ in clock.ran[-3:]] == list(cfg.tables)
+
+
+def test_a_run_that_was_stopped_has_its_time_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = described("recipe=gpu_256", f"out={tmp_path}", "minutes=30", "trial_steps=20")
+    clock = Clock(monkeypatch, 15, RATES)
+    clock.fails = "scn"
+    with pytest.raises(recipe.RecipeError, match="stopped"):
+        recipe.follow(cfg)
+    wanted = clock.ran[-1]
+    clock.fails = ""
+    clock.ran.clear()
+    recipe.follow(cfg)
+    assert wanted in clock.ran
+    assert "scn, a trial of 20 steps" not in dict(clock.ran)
+    assert clock.now <= 30 * 60 + 15, "and the start of paper, which is passed over"
 
 
 def test_a_recipe_trains_and_a_mistake_is_its_exit_status(tmp_path: Path) -> None:

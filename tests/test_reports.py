@@ -125,7 +125,9 @@ def test_the_comparisons_in_the_documents_are_those_of_their_reports() -> None:
         assert doc_tables.filled(text) == text, f"{document.name}: run tools/doc_tables.py"
         blocks += len(doc_tables.BLOCK.findall(text))
         assert text.count("<!-- report ") == len(doc_tables.BLOCK.findall(text)), document.name
+        assert text.count("<!-- tables ") == len(doc_tables.TABLES.findall(text)), document.name
     assert blocks >= 15
+    assert len(doc_tables.TABLES.findall((ROOT / "MODEL_CARD.md").read_text(encoding="utf-8"))) >= 7
 
 
 def test_every_comparison_of_a_report_is_one_that_is_shipped() -> None:

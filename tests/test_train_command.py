@@ -15,6 +15,7 @@ import torch
 
 from calisketch import CaliSketch, train_command
 from calisketch.isn import ISN
+from calisketch.networks import UNet
 from calisketch.stage import Batch
 from calisketch.training.checkpoint import list_checkpoints, load_checkpoint, load_latest
 from calisketch.training.logging import read_metrics
@@ -113,6 +114,17 @@ def test_mirrored_photos_are_the_chosen_ones_and_are_not_counted_twice(
     assert state["data"]["train"] == 6
     info = CaliSketch.from_pretrained("a/model").info
     assert (info["photos"], info["mirrored"]) == (3, True)
+
+
+def test_steps_of_an_ancestor_that_two_networks_share_are_counted_once(tmp_path: Path):
+    made = {"scn": {"steps": {"scn": 36}}, "isn": {"steps": {"isn": 48}, "steps before": {"scn": 36}}}
+    for name, info in made.items():
+        CaliSketch(None, UNet(1, 3, 4, 5), 32, info).save_pretrained(tmp_path / name)
+    both = {name: str(tmp_path / name) for name in made}
+    assert train_command._steps_before(both) == {"steps before": {"scn": 36, "isn": 48}}
+    more = {"steps": {"joint": 10}, "steps before": {"joint": 5}}
+    CaliSketch(None, UNet(1, 3, 4, 5), 32, more).save_pretrained(tmp_path / "more")
+    assert train_command._steps_before(str(tmp_path / "more")) == {"steps before": {"joint": 15}}
 
 
 def test_training_starts_from_a_model_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

@@ -1,7 +1,8 @@
 """Puts the tables of reports into the documents: python tools/doc_tables.py [REPORTS_FOLDER]
 
 A document holds the lines ``<!-- report NAME -->`` and ``<!-- end -->``; what is between them is written anew from
-docs/reports/comparisons/NAME.json. With a folder, such as a recipe's out/tables, its reports are taken over first.
+docs/reports/comparisons/NAME.json. MODEL_CARD.md holds ``<!-- tables NAME KEY ... -->`` for tables of an evaluation,
+docs/reports/NAME.json. With a folder, such as a recipe's out/tables, its reports are taken over first.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from calisketch.evaluation.report import HEADINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "docs" / "reports" / "comparisons"
-DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "MODEL_CARD.md"]
 BLOCK = re.compile(r"<!-- report (?P<name>[\w-]+) -->\n(?P<text>.*?)<!-- end -->\n", re.DOTALL)
+TABLES = re.compile(r"<!-- tables (?P<name>[\w-]+) (?P<keys>[\w ]+) -->\n(?P<text>.*?)<!-- end -->\n", re.DOTALL)
 ABSENT = "*(not measured yet)*\n"
 
 
@@ -47,6 +49,23 @@ def rendered(report: Mapping[str, Any]) -> str:
     if any(told.get("validation") for _, told in models):
         lines += ["", "Validation figure (lower is better) after so many steps:", *map(curve, models)]
     return "\n".join(each for each in lines if each is not None) + "\n"
+
+
+def of_evaluation(report: Mapping[str, Any], keys: list[str]) -> str:
+    """Tables of an evaluation by their keys, every figure with its interval; an empty line between them."""
+    tables = {table["key"]: table for table in report["tables"]}
+    return "\n".join(with_intervals(tables[key]) for key in keys)
+
+
+def with_intervals(table: Mapping[str, Any]) -> str:
+    """A table of an evaluation, its title in the first head."""
+    present = {name for row in table["rows"] for name in row["figures"]}
+    columns = [name for name in HEADINGS if name in present]
+    lines = [line([table["title"], *(HEADINGS[name][0] for name in columns)]), line(["---"] * (len(columns) + 1))]
+    for row in table["rows"]:
+        cells = [interval(row["figures"].get(name), HEADINGS[name][1]) for name in columns]
+        lines.append(line([row["name"], *cells]))
+    return "\n".join(lines) + "\n"
 
 
 def total(told: Mapping[str, Any]) -> str:
@@ -99,7 +118,12 @@ def filled(text: str) -> str:
         table = rendered(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else ABSENT
         return f"<!-- report {found['name']} -->\n{table}<!-- end -->\n"
 
-    return BLOCK.sub(block, text)
+    def tables(found: re.Match[str]) -> str:
+        path = REPORTS.parent / f"{found['name']}.json"
+        made = of_evaluation(json.loads(path.read_text(encoding="utf-8")), found["keys"].split())
+        return f"<!-- tables {found['name']} {found['keys']} -->\n{made}<!-- end -->\n"
+
+    return TABLES.sub(tables, BLOCK.sub(block, text))
 
 
 def take_over(folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 Each run is a ``tools/train.py`` of its own in ``out/NAME``, each table a ``tools/evaluate.py`` (``tools/compare.py``,
 where it names a comparison) in ``out/tables``; what is done is passed over, what was stopped goes on. With ``minutes``
-each run's steps are chosen by how fast this machine turns out to be: its ``share`` of the time, after a trial of a few
-steps that is counted in.
+each run's steps are chosen by how fast this machine turns out to be: a run's ``share`` is of the time that those before
+it have left, and a trial of a few steps is counted in, as is all that a run takes beside its steps. A ``stage`` that is
+a group names several, each with its part of the run's time; a run's own ``common`` is in place of the recipe's.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +55,12 @@ def training(cfg: DictConfig, name: str) -> list[str]:
     """The command of the run called ``name``."""
     run, out = cfg.runs[name], Path(cfg.out)
     roots = folders(cfg, run.data, f"run {name}")
-    command = [sys.executable, str(ROOT / "tools" / "train.py"), *cfg.common]
+    command = [sys.executable, str(ROOT / "tools" / "train.py"), *run.get("common", cfg.common)]
     command.append(f"data.root={listed(roots) if len(roots) > 1 else quoted(roots[0])}")
+    if "stage" in run:
+        command.append(f"stages=[{','.join(stages_of(run))}]")
+    if "batch_size" in run:
+        command.append(f"batch_size={run.batch_size}")
     command += [f"run_dir={quoted(out / name)}", f"name={name}", *run.get("set", []), *cfg.set]
     sources = run.get("from") or {}
     for network, source in {"": sources}.items() if isinstance(sources, str) else sources.items():
@@ -64,37 +70,110 @@ def training(cfg: DictConfig, name: str) -> list[str]:
     return command
 
 
+def stages_of(run: DictConfig) -> dict[str, float]:
+    """The stages that a run trains, each with its part of the run's time."""
+    return {run.stage: 1.0} if isinstance(run.stage, str) else {str(name): part for name, part in run.stage.items()}
+
+
+def account(cfg: DictConfig, name: str) -> Path:
+    """What is kept beside the run called ``name`` where steps are fitted: its steps, its seconds, and whether it is
+    done."""
+    return Path(cfg.out) / f"{name}.fitted.json"
+
+
+def seconds_for(cfg: DictConfig, name: str) -> float:
+    """Its share of what is left of ``minutes``, among the runs that are not done: what one takes too long, or leaves,
+    is everyone's after it."""
+    kept = {each: _read(account(cfg, each)) for each in cfg.runs}
+    left = 60 * float(cfg.minutes) - sum(each["seconds"] for each in kept.values() if each)
+    waiting = sum(cfg.runs[each].share for each, book in kept.items() if not (book and book["done"]))
+    return left * float(cfg.runs[name].share / waiting)
+
+
 def fitted(cfg: DictConfig, name: str) -> list[str]:
-    """Overrides that give the run called ``name`` as many steps as its share of ``minutes`` has room for.
+    """Overrides that give the run called ``name`` as many steps as its share of ``minutes`` has room for; at least as
+    many as a trial has, and then it says that they are too few.
 
     They are settled once, by a trial run, and kept beside the run: the same command goes on with the same schedule.
     """
-    run, kept = cfg.runs[name], Path(cfg.out) / f"{name}.steps.json"
+    run, kept = cfg.runs[name], account(cfg, name)
+    stages = stages_of(run)
     if not kept.is_file():
-        started = time.monotonic()
+        room, started = seconds_for(cfg, name), time.monotonic()
         trial = Path(cfg.out) / "trials" / name
-        short = [f"system.schedules.{run.stage}.iterations={cfg.trial_steps}", "log_every=5"]
-        short.append(f"run_dir={quoted(trial)}")
+        shutil.rmtree(trial, ignore_errors=True)  # one that was stopped took less time than a trial does
+        short = [f"system.schedules.{stage}.iterations={cfg.trial_steps}" for stage in stages]
+        short += ["log_every=5", f"run_dir={quoted(trial)}"]
         _run(f"{name}, a trial of {cfg.trial_steps} steps", [*training(cfg, name), *short])
-        records = [json.loads(line) for line in (trial / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-        speeds = [record["images_per_second"] for record in records if record["kind"] == "train"]
-        plain = OmegaConf.to_container(cfg, resolve=True)
-        left = 60 * plain["minutes"] * run.share - (time.monotonic() - started)  # type: ignore[index,call-overload]
-        # The later half is free of compilation; a twentieth goes to validation, pictures and checkpoints.
-        rate = sorted(speeds[len(speeds) // 2 :])[len(speeds[len(speeds) // 2 :]) // 2] / run.batch_size
-        steps = math.floor(0.95 * left * rate)
-        if steps < cfg.trial_steps:
-            raise RecipeError(
-                f"run {name} has {left:.0f} s left of its share of minutes={cfg.minutes}, for {steps} steps at "
-                f"{rate:.2f} a second: too few to learn anything. Give more minutes, or "
-                "leave them out for the recipe's own steps."
+        rates = {stage: rate / run.batch_size for stage, rate in _images_per_second(trial, stages).items()}
+        shutil.rmtree(trial)
+        spent = time.monotonic() - started
+        # All of the trial but its steps, which the run takes once more: to start, to compile, to save.
+        around = max(0.0, spent - sum(cfg.trial_steps / rate for rate in rates.values()))
+        left = room - spent - around
+        # A tenth goes to validation, pictures and checkpoints in between.
+        steps = {stage: math.floor(0.9 * left * part * rates[stage]) for stage, part in stages.items()}
+        short_of = sorted(stage for stage, count in steps.items() if count < cfg.trial_steps)
+        steps = {stage: max(int(cfg.trial_steps), count) for stage, count in steps.items()}
+        book = {"steps": steps, "steps_per_second": {stage: round(rate, 3) for stage, rate in rates.items()}}
+        _keep(kept, {**book, "too_short": bool(short_of), "seconds": spent, "done": False})
+        if short_of:
+            print(
+                f"warning: run {name} has {max(0.0, room):.0f} s of minutes={cfg.minutes}, and starts twice, in "
+                f"{around:.0f} s: no time for {', '.join(short_of)}, which gets {cfg.trial_steps} steps, too few to "
+                "learn anything. Give more minutes, or leave them out for the recipe's own steps.",
+                flush=True,
             )
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        aside = kept.with_suffix(".writing")
-        aside.write_text(json.dumps({"steps": steps, "steps_per_second": round(rate, 3)}) + "\n", encoding="utf-8")
-        aside.replace(kept)
-    steps = json.loads(kept.read_text(encoding="utf-8"))["steps"]
-    return [f"system.schedules.{run.stage}.iterations={steps}", *(f"{key}={max(1, steps // 8)}" for key in EVERY)]
+    steps = _read(kept)["steps"]
+    every = max(1, sum(steps.values()) // 4)
+    lengths = [f"system.schedules.{stage}.iterations={count}" for stage, count in steps.items()]
+    return [*lengths, *(f"{key}={every}" for key in EVERY)]
+
+
+def _images_per_second(run: Path, stages: Iterable[str]) -> dict[str, float]:
+    """How quick each stage of a run was in its later half, which is free of compilation."""
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    found = {}
+    for stage in stages:
+        own = [each for each in records if each["kind"] == "train" and each["stage"] == stage]
+        speeds = sorted(each["images_per_second"] for each in own[len(own) // 2 :])
+        found[stage] = speeds[len(speeds) // 2]
+    return found
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _keep(path: Path, book: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".writing")
+    aside.write_text(json.dumps(book) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
+def _run_on_account(cfg: DictConfig, name: str, command: list[str]) -> None:
+    """Runs a training whose steps are fitted, and notes how long it took, until it is done."""
+    started = time.monotonic()
+    done = False
+    try:
+        _run(name, command)
+        done = True
+    finally:
+        book = _read(account(cfg, name))
+        if not book["done"]:
+            _keep(account(cfg, name), book | {"seconds": book["seconds"] + time.monotonic() - started, "done": done})
+
+
+def told(cfg: DictConfig) -> str:
+    """What the runs whose steps were fitted came to, in words."""
+    kept = {name: book for name in cfg.runs if (book := _read(account(cfg, name)))}
+    lines = [f"== {cfg.minutes} minutes of training: {sum(book['seconds'] for book in kept.values()) / 60:.1f} taken"]
+    for name, book in kept.items():
+        steps = " + ".join(f"{count} ({stage})" for stage, count in book["steps"].items())
+        few = "; too few to learn anything: give more minutes" if book["too_short"] else ""
+        lines.append(f"{name}: {steps} steps, {book['seconds']:.0f} s with its trial{few}")
+    return "\n".join(lines)
 
 
 def evaluation(cfg: DictConfig, name: str) -> list[str]:
@@ -119,6 +198,10 @@ def parts(cfg: DictConfig) -> Iterator[tuple[str, list[str]]]:
     unknown = sorted(set(chosen or []) - set(cfg.runs) - set(cfg.tables))
     if unknown:
         raise RecipeError(f"only names {unknown}; the recipe has {[*cfg.runs, *cfg.tables]}.")
+    for key, said, kinds in (("minutes", "number", int | float), ("trial_steps", "whole number", int)):
+        value = cfg[key]
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or not value > 0):
+            raise RecipeError(f"{key} must be a {said} above 0; got {value!r}.")
     if cfg.minutes is not None and (lacking := sorted({"stage", "share", "batch_size"} - _common_keys(cfg.runs))):
         raise RecipeError(
             f"minutes={cfg.minutes}: this recipe's runs do not say their {', '.join(lacking)}, so that no steps can be "
@@ -181,8 +264,12 @@ def follow(cfg: DictConfig) -> None:
     names = [name for name, _ in commands]
     check_photos(cfg, [name for name in names if name in cfg.tables], [name for name in names if name in cfg.runs])
     for name, command in commands:
-        more = fitted(cfg, name) if cfg.minutes is not None and name in cfg.runs else []
-        _run(name, [*command, *more])
+        if cfg.minutes is not None and name in cfg.runs:
+            _run_on_account(cfg, name, [*command, *fitted(cfg, name)])
+        else:
+            _run(name, command)
+    if cfg.minutes is not None:
+        print(told(cfg), flush=True)
 
 
 def _run(name: str, command: list[str]) -> None:

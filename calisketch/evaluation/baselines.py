@@ -31,13 +31,19 @@ def nearest_drawings(sketch: Tensor, known: Tensor) -> Tensor:
 
 
 def nearest_when_drawn(
-    sketch: Tensor, photo: Tensor, seed: int, mixture: SketchMixture | None = None, *, at_once: int = 200
+    sketch: Tensor,
+    photo: Tensor,
+    seed: int,
+    mixture: SketchMixture | None = None,
+    *,
+    at_once: int = 200,
+    device: str | torch.device | None = None,
 ) -> Tensor:
     """For each sketch (N, 1, H, W) the training photo of (M, 3, H, W) that a nearest sketch belongs to: (N,) places.
 
     Every photo is drawn in each style that the mixture draws, `at_once` photos at a time, and the nearest of all
     sketches counts (`nearest_drawings`' distance). Their indices in the mixture follow on a million, so that none
-    shares its random fields with a test sketch.
+    shares its random fields with a test sketch. device: see `draw_frozen`.
     """
     base = SketchMixture() if mixture is None else mixture
     best = torch.full((len(sketch),), float("inf"))
@@ -46,7 +52,7 @@ def nearest_when_drawn(
         single = SketchMixture({name: 1.0}, base.simplify, base.deform, base.ranges)
         for first in range(0, len(photo), at_once):
             some = photo[first : first + at_once]
-            drawn = draw_frozen(single, some, seed, first_index=1_000_000 + first)
+            drawn = draw_frozen(single, some, seed, first_index=1_000_000 + first, device=device)
             distance, place = _distances(sketch, drawn).min(1)
             nearer = distance < best
             best, owner = torch.where(nearer, distance, best), torch.where(nearer, place + first, owner)

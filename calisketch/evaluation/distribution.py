@@ -89,7 +89,7 @@ class InceptionFeatures:
             pixels = torch.from_numpy(to_uint8(batch)).permute(0, 3, 1, 2).to(device).float() / 255
             side = (_INCEPTION_SIDE, _INCEPTION_SIDE)
             pixels = F.interpolate(pixels, side, mode="bilinear", align_corners=False)
-            found.append(self.network(2 * pixels - 1).double().cpu().numpy())
+            found.append(self.network(2 * pixels - 1).cpu().double().numpy())
         return np.concatenate(found)
 
 

@@ -16,11 +16,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..computing import device_of
 from ..sketching.styles import SketchMixture
 from .baselines import BLUR, mean_face, nearest_drawings, nearest_when_drawn
+from .device import device_in_words, drawing_device, exact_float32
 from .frozen import BENCHMARK_SEED, FrozenSketches
 from .grid import picture_grid
-from .intervals import Interval
+from .intervals import Interval, paired_difference
 from .measures import METRICS, Measures, Row, in_row, line_figures
 from .protocol import TRACKS, Samples, artist_samples, in_one_style, read_photos, styles_of, synthetic_samples
 from .report import Report, Table
@@ -56,6 +58,7 @@ class Model(Protocol):
         """(N, 1, H, W) sketches, strength, True, options -> (N, 3, H, W) faces and (N, 1, H, W) refined sketches."""
 
 
+@exact_float32()
 def evaluate(
     models: Model | Mapping[str, Model],
     photos: Any,
@@ -73,6 +76,7 @@ def evaluate(
     batch_size: int = 8,
     resamples: int = 2000,
     networks: Mapping[str, Any] | None = None,
+    device: str | torch.device = "cpu",
 ) -> Report:
     """Measures models on the photos of a test set.
 
@@ -92,10 +96,11 @@ def evaluate(
         baselines: some of `BASELINES`, each a row of the table.
         per_style: also every photo drawn in each single style (the synthetic track), without FID and KID.
         batch_size: sketches that go through a model at a time. resamples: of the intervals.
-        networks: see `Measures`.
+        networks, device: see `Measures`; on CUDA the single styles are drawn, too, and those that the nearest training
+            photo is found by. Models paint where they are.
 
     Raises:
-        ValueError: models, photos or settings that do not fit, ChangedSketches among them.
+        ValueError: models, photos, settings or a device that do not fit, ChangedSketches among them.
         calisketch.weights.MissingWeights: with `required`, saying how to get the file.
     """
     named: dict[str, Model] = dict(models) if isinstance(models, Mapping) else {_name_of(models): models}
@@ -106,7 +111,8 @@ def evaluate(
         if frozen is not None and not isinstance(frozen, FrozenSketches):
             frozen = FrozenSketches.read(frozen)
         samples = synthetic_samples(photos, seed=seed, mixture=mixture, frozen=frozen)
-    measures = Measures(samples.photo, metrics, required=required, resamples=resamples, networks=networks)
+    options: dict[str, Any] = {"required": required, "resamples": resamples, "networks": networks, "device": device}
+    measures = Measures(samples.photo, metrics, **options)
     painted = {name: _paint(model, samples.sketch, strength, batch_size) for name, model in named.items()}
 
     _LOG.info("measuring %s", ", ".join(measures.names))
@@ -119,6 +125,8 @@ def evaluate(
         rows, beside = _baseline_rows(baselines, measures, samples, known[1], track, seed, mixture)
         faces += rows
     tables.append(Table("faces", "Faces", faces))
+    if differences := _differences(faces, resamples):
+        tables.append(Table("differences", "Image by image: the first model less each other row", differences))
     tables.append(
         Table(
             "lines", "Lines: what is painted from, against edge maps of the photo", _lines(measures, samples, painted)
@@ -187,7 +195,7 @@ def _baseline_rows(
     if "mean_face" in baselines:  # one face for all has no distribution to compare
         rows.append(measures.of(_ROW_NAMES["mean_face"], mean_face(photo, len(samples)), sets=False))
     if "nearest_photo" in baselines:
-        place = _nearest_photo(samples, known, track, seed, mixture)
+        place = _nearest_photo(samples, known, track, seed, mixture, drawing_device(measures.device))
         beside[_ROW_NAMES["nearest_photo"]] = photo[place]
         of_these = features[place.numpy()] if len(features) else None
         rows.append(measures.of(_ROW_NAMES["nearest_photo"], photo[place], features=of_these))
@@ -197,7 +205,12 @@ def _baseline_rows(
 
 
 def _nearest_photo(
-    samples: Samples, known: Mapping[str, Tensor], track: str, seed: int, mixture: SketchMixture | None
+    samples: Samples,
+    known: Mapping[str, Tensor],
+    track: str,
+    seed: int,
+    mixture: SketchMixture | None,
+    device: torch.device,
 ) -> Tensor:
     if track == "artist":
         if "artist" not in known:
@@ -206,7 +219,21 @@ def _nearest_photo(
                 'track="artist", or leave it out of baselines.'
             )
         return nearest_drawings(samples.sketch, known["artist"])
-    return nearest_when_drawn(samples.sketch, known["photo"], seed, mixture)
+    return nearest_when_drawn(samples.sketch, known["photo"], seed, mixture, device=device)
+
+
+def _differences(faces: Sequence[Row], resamples: int) -> list[Row]:
+    """By how much the first row exceeds each other one on the same images; nothing of rows without values of images."""
+    first, rows = faces[0], []
+    for other in faces[1:]:
+        figures = {}
+        for metric, values in other.per_image.items():
+            pairs = np.array([first.per_image[metric], values], dtype=np.float64)
+            if np.isfinite(pairs).all(0).sum() >= 2:
+                figures[metric] = paired_difference(*pairs, resamples=resamples)
+        if figures:
+            rows.append(Row(f"{first.name} - {other.name}", figures, {}))
+    return rows
 
 
 def _lines(measures: Measures, samples: Samples, painted: Mapping[str, tuple[Tensor, Tensor | None]]) -> list[Row]:
@@ -235,7 +262,7 @@ def _style_table(
     rows, silent = [], [name for name, model in models.items() if styles_seen(model) is None]
     for style in styles_of(mixture):
         _LOG.info("every photo as %s", style)
-        drawn = in_one_style(samples, style, seed, mixture)
+        drawn = in_one_style(samples, style, seed, mixture, drawing_device(measures.device))
         for name, model in models.items():
             face, refined = _paint(model, drawn.sketch, strength, batch_size)
             seen = styles_seen(model)
@@ -327,6 +354,7 @@ def _protocol(
         "nearest sketch": f"L2 of ink blurred by {BLUR:g} px at 256; synthetic: every training photo in every style",
         "metrics": {name: METRICS[name] for name in measures.names},
         "weights": measures.sources(),
+        **_devices(models, measures.device),
         "resamples": resamples,
         "versions": {
             "python": platform.python_version(),
@@ -336,6 +364,17 @@ def _protocol(
             "opencv": cv2.__version__,
         },
     }
+
+
+def _devices(models: Mapping[str, Model], device: torch.device) -> dict[str, Any]:
+    """{"device": where models painted and networks measured}, in words; nothing where that was the CPU alone."""
+    painters = {name: getattr(model, "isn_generator", None) for name, model in models.items()}
+    where = {name: device_of(network) for name, network in painters.items() if isinstance(network, torch.nn.Module)}
+    where["LPIPS and Inception"] = device
+    if all(each.type == "cpu" for each in where.values()):
+        return {}
+    words = {name: device_in_words(each) for name, each in where.items()}
+    return {"device": words if len(set(words.values())) > 1 else words["LPIPS and Inception"]}
 
 
 def described(model: Model) -> dict[str, Any]:

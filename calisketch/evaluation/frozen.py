@@ -119,20 +119,27 @@ class FrozenSketches:
 
 
 def draw_frozen(
-    mixture: Callable[..., Tensor], photo: Tensor, seed: int, *, first_index: int = 0, batch_size: int = 25
+    mixture: Callable[..., Tensor],
+    photo: Tensor,
+    seed: int,
+    *,
+    first_index: int = 0,
+    batch_size: int = 25,
+    device: str | torch.device | None = None,
 ) -> Tensor:
     """Sketches (N, 1, H, W) of photos (N, 3, H, W), in 8 bits' steps: drawn in double precision, then rounded.
 
     mixture: a `SketchMixture`, or whatever else is called as it is; then as many channels as that makes.
+    device: where to draw, which needs double precision; None: where the photos are. Frozen sketches are drawn on a CPU.
 
     The index of a sketch is the place of its photo, counted from `first_index`, in epoch 0. Returns float32 in [0, 1],
-    ink = 1.
+    ink = 1, on the photos' device.
     """
     drawn = []
     for first in range(0, len(photo), batch_size):
-        some = photo[first : first + batch_size].double()
+        some = photo[first : first + batch_size].to(device=device, dtype=torch.float64)
         index = range(first_index + first, first_index + first + len(some))
-        drawn.append(mixture(some, seed=seed, epoch=0, index=index))
+        drawn.append(mixture(some, seed=seed, epoch=0, index=index).to(photo.device))
     return (torch.cat(drawn).clamp(0, 1) * 255).round().float() / 255
 
 

@@ -8,12 +8,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from .. import weights
 from ..networks import LPIPS
 from . import edgeconnect
+from .device import chosen_device
 from .distribution import InceptionFeatures, frechet_distance, gaussian_mmd, kernel_distance
 from .edges import edge_counts, strokes_kept
 from .identity import FaceIdentity
@@ -73,9 +75,10 @@ class Measures:
         required: raise where a weights file is missing; otherwise such metrics are left out, and `absent` says why.
         resamples: of the bootstrap intervals.
         networks: for tests and other networks: "lpips", "identity" and "inception" ready to use.
+        device: of LPIPS and Inception, where they are not among `networks`. ArcFace and YuNet are OpenCV's, on the CPU.
 
     Raises:
-        ValueError: an unknown metric.
+        ValueError: an unknown metric or device.
         weights.MissingWeights, ImportError: with `required`, a file or package is not there; the message says how to
             get it.
     """
@@ -88,12 +91,14 @@ class Measures:
         required: bool = False,
         resamples: int = 2000,
         networks: Mapping[str, Any] | None = None,
+        device: str | torch.device = "cpu",
     ) -> None:
         wanted = list(dict.fromkeys(PAPER if metrics is None else metrics))
         if unknown := [name for name in wanted if name not in METRICS]:
             raise ValueError(f"metrics must be some of {', '.join(METRICS)}; got {', '.join(map(str, unknown))}.")
         self.photo = photo
         self.resamples = resamples
+        self.device = chosen_device(device)
         self.absent: dict[str, str] = {}
         self._networks = dict(networks or {})
         for name in wanted:
@@ -101,7 +106,7 @@ class Measures:
             if name not in WEIGHTS or network in self._networks:
                 continue
             try:
-                self._networks[network] = _LOADERS[network]()
+                self._networks[network] = _LOADERS[network](self.device)
             except (weights.MissingWeights, ImportError) as error:
                 if required:
                     raise
@@ -232,8 +237,8 @@ SET_DISTANCES: dict[str, Callable[[Array, Array], float]] = {
     "mmd": gaussian_mmd,
 }
 
-_LOADERS: dict[str, Callable[[], Any]] = {
-    "inception": InceptionFeatures.from_pretrained,
-    "lpips": LPIPS.from_pretrained,
-    "identity": FaceIdentity.from_pretrained,
+_LOADERS: dict[str, Callable[[torch.device], Any]] = {
+    "inception": lambda device: InceptionFeatures.from_pretrained(device=device),
+    "lpips": lambda device: LPIPS.from_pretrained().to(device),
+    "identity": lambda device: FaceIdentity.from_pretrained(),
 }

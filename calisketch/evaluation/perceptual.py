@@ -40,5 +40,5 @@ def lpips(
     found = []
     for pair in zip(photo.split(batch_size), face.split(batch_size), strict=True):
         true, made = (torch.from_numpy(to_uint8(part)).permute(0, 3, 1, 2).to(device).float() / 255 for part in pair)
-        found.append(network(true, made).double().cpu().numpy())
+        found.append(network(true, made).cpu().double().numpy())
     return np.concatenate(found)

@@ -115,14 +115,20 @@ def artist_samples(photos: Any) -> Samples:
     return Samples(names, kinds["photo"], kinds["artist"], kinds["detail"], kinds.get("contour"), (), said)
 
 
-def in_one_style(samples: Samples, style: str, seed: int, mixture: SketchMixture | None = None) -> Samples:
+def in_one_style(
+    samples: Samples,
+    style: str,
+    seed: int,
+    mixture: SketchMixture | None = None,
+    device: str | torch.device | None = None,
+) -> Samples:
     """The same photos, every one drawn in one style.
 
     Simplification, deformation and their parameters are those of the mixed sketches, sample by sample, so that styles
-    are compared on equal terms.
+    are compared on equal terms. device: see `draw_frozen`.
     """
     base = SketchMixture() if mixture is None else mixture
-    sketch = draw_frozen(base.only(style), samples.photo, seed)
+    sketch = draw_frozen(base.only(style), samples.photo, seed, device=device)
     styles = (style,) * len(samples)
     return Samples(samples.names, samples.photo, sketch, samples.detail, samples.contour, styles, samples.statement)
 

@@ -20,6 +20,7 @@ from calisketch.evaluation import FaceIdentity, InceptionFeatures, Report, evalu
 from calisketch.evaluation.baselines import mean_face, nearest_drawings, nearest_when_drawn
 from calisketch.evaluation.frozen import draw_frozen, freeze
 from calisketch.evaluation.grid import picture_grid, places_of_interest
+from calisketch.evaluation.intervals import paired_difference
 from calisketch.evaluation.protocol import read_photos
 from calisketch.networks import LPIPS, EncoderDecoder
 from calisketch.sketching import STYLES, SketchMixture
@@ -109,6 +110,18 @@ def test_rows_are_what_the_metrics_say_of_the_faces(
     assert (
         report.row("lines", "the sketch as drawn, against HED").per_image["precision_2px"] == np.ravel(by_hand).tolist()
     )
+
+
+def test_the_first_model_is_compared_with_each_other_row_image_by_image(report: Report) -> None:
+    others = ["one stage", "the mean training face, for everyone", "the training photo with the nearest sketch"]
+    (table,) = [table for table in report.tables if table.key == "differences"]
+    assert [row.name for row in table.rows] == [f"perfect - {other}" for other in others]
+    for other, row in zip(others, table.rows, strict=True):
+        assert list(row.figures) == ["ssim", "lpips", "identity"]  # the perfect one's PSNR is infinite
+        for metric, figure in row.figures.items():
+            mine, its = (np.array(report.row("faces", name).per_image[metric]) for name in ("perfect", other))
+            assert figure == paired_difference(mine, its, resamples=100)
+            assert figure.value == pytest.approx((mine - its).mean())
 
 
 def test_a_model_without_calibration_has_no_lines_of_its_own(report: Report) -> None:

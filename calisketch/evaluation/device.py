@@ -1,0 +1,64 @@
+"""Where an evaluation computes, and that float32 is float32 there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from ..computing import checked_device
+
+__all__ = ["chosen_device", "device_in_words", "drawing_device", "exact_float32"]
+
+
+def chosen_device(device: str | torch.device | None = None) -> torch.device:
+    """The device by its name; None: CUDA's where there is one, else the CPU.
+
+    Raises:
+        ValueError: there is no such device, or it holds no values.
+    """
+    chosen = checked_device(("cuda" if torch.cuda.is_available() else "cpu") if device is None else device)
+    if chosen.type == "meta":
+        raise ValueError("cannot compute on the device 'meta', which holds no values. Use 'cpu' or 'cuda'.")
+    return chosen
+
+
+def drawing_device(device: torch.device) -> torch.device:
+    """Where sketches are drawn for a device: there, or on the CPU where it may have no double precision."""
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
+def device_in_words(device: torch.device) -> str:
+    """The device's name, for a report; CUDA's with the maker's."""
+    if device.type != "cuda":
+        return str(device)
+    return f"{device} ({torch.cuda.get_device_name(device)}), float32 without TF32"
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Within this context products of float32 are not rounded to TF32's ten bits, as CUDA's convolutions are by
+    default: a figure is then the same on a GPU and on a CPU as far as it is printed. Afterwards all is as before."""
+    switches = list(_switches())
+    before = [getattr(holder, name) for holder, name, _ in switches]
+    try:
+        for holder, name, exact in switches:
+            setattr(holder, name, exact)
+        yield
+    finally:
+        for (holder, name, _), value in zip(switches, before, strict=True):
+            setattr(holder, name, value)
+
+
+def _switches() -> Iterator[tuple[Any, str, Any]]:
+    """What PyTorch decides on TF32 by: holder, name, and the value for none."""
+    backends: Any = torch.backends
+    convolutions = getattr(backends.cudnn, "conv", None)
+    if convolutions is None:  # PyTorch before 2.9
+        yield backends.cudnn, "allow_tf32", False
+        yield backends.cuda.matmul, "allow_tf32", False
+    else:  # beside which the older switches must not be touched
+        yield convolutions, "fp32_precision", "ieee"
+        yield backends.cuda.matmul, "fp32_precision", "ieee"
