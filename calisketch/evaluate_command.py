@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -52,7 +53,7 @@ def _run_reporting(cfg: DictConfig) -> int:
         if cfg.get("against") is not None:  # before the work of minutes
             earlier = _read_report(cfg.against)
         report, written = run(cfg)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, DeviceFailed) as error:
         if wants_tracebacks():
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -63,7 +64,11 @@ def _run_reporting(cfg: DictConfig) -> int:
     print(f"written: {', '.join(map(str, written))}")
     if earlier is None:
         return 0
-    told = report.differences(earlier)
+    try:
+        told = report.differences(earlier)
+    except ValueError as error:
+        print(f"ValueError: {error}", file=sys.stderr)
+        return 1
     print("\n".join([f"against {cfg.against}: {f'{len(told)} figures differ' if told else 'all figures hold'}", *told]))
     return 1 if told else 0
 
@@ -93,6 +98,7 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
         ConfigError: a wrong key or value.
         ValueError, OSError: models, photos or a device that are not there or do not fit; test sketches that changed.
         calisketch.weights.MissingWeights: a metric that was asked for by name lacks its weights.
+        DeviceFailed: a GPU's memory is full, or it failed otherwise.
     """
     given = _checked(cfg)
     name = f"{given['split']}-{given['track']}" + ("" if given["mode"] == "paper" else f"-{given['mode']}")
@@ -102,6 +108,26 @@ def run(cfg: DictConfig) -> tuple[Report, list[Path]]:
     if given["threads"] is not None:
         torch.set_num_threads(given["threads"])
     device = chosen_device(given["device"])
+    with _told_of(device):
+        return _measured(given, device, name)
+
+
+class DeviceFailed(RuntimeError):
+    """A device that is no CPU could not do what was asked of it."""
+
+
+@contextmanager
+def _told_of(device: torch.device) -> Iterator[None]:
+    """Says of an error on a device that is no CPU where it was, and what else there is: mostly its memory is full."""
+    try:
+        yield
+    except RuntimeError as error:
+        if device.type == "cpu" or isinstance(error, NotImplementedError):
+            raise
+        raise DeviceFailed(f"{error}\nThat was on {device}: give device=cpu, or a smaller batch_size.") from error
+
+
+def _measured(given: dict[str, Any], device: torch.device, name: str) -> tuple[Report, list[Path]]:
     models = _models(given["model"], given["precision"], device)
     size = next(iter(models.values())).size
     artist = "artist" if given["track"] == "artist" else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -193,24 +195,31 @@ def _curve(run_dir: Path) -> dict[str, list[list[float]]]:
     return curves
 
 
-def _steps_before(source: Any) -> dict[str, dict[str, int]]:
-    """{"steps before": {stage: how many there were in the runs that this one started from}}, if that is known.
+def _steps_before(source: Any) -> dict[str, Any]:
+    """How many steps of each stage there were in the runs that this one started from, if that is known.
 
-    Runs that two networks come from may share an ancestor: of a stage in both, the longer counts.
+    Returns:
+        {"steps before": {stage: steps}, "made from": {a model's SHA-256, its beginning: {stage: its own steps}}}, each
+        run counted once, however many networks come from it; {} if nothing is known.
     """
-    before: dict[str, int] = {}
+    ancestors: dict[str, dict[str, int]] = {}
     for folder in set(map(str, source.values())) if isinstance(source, Mapping) else [source] if source else []:
         for config in (Path(folder) / "model" / model_folder.CONFIG_FILE, Path(folder) / model_folder.CONFIG_FILE):
             if not config.is_file():
                 continue
             info = model_folder.read_config(config.parent).get("info", {})
-            there: dict[str, int] = {}
-            for known in (info.get("steps before"), info.get("steps")):
-                for stage, count in known.items() if isinstance(known, dict) else ():
-                    there[stage] = there.get(stage, 0) + int(count)
-            before |= {stage: max(count, before.get(stage, 0)) for stage, count in there.items()}
+            own = hashlib.sha256(config.read_bytes()).hexdigest()[:16]
+            earlier = info.get(
+                "made from", {f"before {own}": info.get("steps before")}
+            )  # a model from before there was
+            for name, steps in {**earlier, own: info.get("steps")}.items():
+                if isinstance(steps, dict) and steps:
+                    ancestors[name] = {str(stage): int(count) for stage, count in steps.items()}
             break
-    return {"steps before": before} if before else {}
+    before: Counter[str] = Counter()
+    for steps in ancestors.values():
+        before.update(steps)
+    return {"steps before": dict(before), "made from": ancestors} if ancestors else {}
 
 
 def styles_of(draw: Mapping[str, Any]) -> list[str]:

@@ -102,6 +102,18 @@ def test_models_and_metrics_are_where_the_configuration_says(
     assert asked == ["cuda:1", there, there, None, there, there]
 
 
+def test_a_gpu_that_fails_says_what_else_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with (
+        pytest.raises(
+            evaluate_command.DeviceFailed, match=r"(?s)out of memory.*on cuda:1: give device=cpu, or a smaller"
+        ),
+        evaluate_command._told_of(torch.device("cuda", 1)),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(RuntimeError, match=r"^a bug$"), evaluate_command._told_of(torch.device("cpu")):
+        raise RuntimeError("a bug")
+
+
 def test_an_earlier_report_holds_or_its_differences_are_told(
     prepared: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,6 +139,17 @@ def test_an_earlier_report_holds_or_its_differences_are_told(
     assert main([*arguments, f"against={earlier}"]) == 1
     told = capsys.readouterr().out.rsplit("2 figures differ", 1)[1].strip().splitlines()
     assert [line.split(": ")[0] for line in told] == ["N", "faces, tiny, psnr"]
+    beside = {**changed["tables"][0]["rows"][0], "name": "another, contour"}
+    changed["tables"][0]["rows"].append(beside)
+    changed["protocol"]["models"]["another"] = {}
+    changed["protocol"]["strength"]["another"] = 0.0
+    earlier.write_text(json.dumps(changed))
+    assert main([*arguments, f"against={earlier}"]) == 1, "rows of a model that is not measured now are passed over"
+    assert "2 figures differ" in capsys.readouterr().out
+    del changed["protocol"]["models"]["tiny"]
+    earlier.write_text(json.dumps(changed))
+    assert main([*arguments, f"against={earlier}"]) == 1
+    assert "the earlier report is of another; this one of tiny" in capsys.readouterr().err
     for other in ({}, {**changed, "format": "another"}, {**changed, "tables": [{"key": "faces"}]}):
         earlier.write_text(json.dumps(other))
         assert main([*arguments, f"against={earlier}"]) == 1

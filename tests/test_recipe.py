@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -169,9 +171,9 @@ class Clock:
         with open(folder / "metrics.jsonl", "a") as metrics:
             for stage, count in steps.items():
                 self.now += count / self.rates[stage]
-                images = self.rates[stage] * int(given["batch_size"])
-                for speed in (1.0, 1.0, images, images, 0.9 * images):  # the first ones are slowed down by compilation
-                    record = {"kind": "train", "stage": stage, "images_per_second": speed}
+                rate = self.rates[stage]
+                for speed in (1.0, 1.0, rate, rate, 0.9 * rate):  # the first ones are slowed down by compilation
+                    record = {"kind": "train", "stage": stage, "steps_per_second": speed}
                     metrics.write(json.dumps(record) + "\n")
                 metrics.write(json.dumps({"kind": "validation", "stage": stage}) + "\n")
 
@@ -189,9 +191,12 @@ def test_steps_are_fitted_to_the_minutes_once(tmp_path: Path, monkeypatch: pytes
     assert steps == pytest.approx(expected, abs=1)
     assert clock.ran == [("isn, a trial of 50 steps", {"isn": 50})]
     assert not (tmp_path / "trials" / "isn").exists(), "it takes room, and is of no more use"
-    assert f"validate_every={steps // 4}" in fitted
+    assert {f"validate_every={steps // 4}", f"checkpoint_every={steps // 4 // 2}"} < set(fitted)
     assert recipe.fitted(cfg, "isn") == fitted
     assert len(clock.ran) == 1
+    cfg.minutes = 60
+    with pytest.raises(recipe.RecipeError, match=r"settled for minutes=30; got minutes=60\. Give an out of its own"):
+        recipe.fitted(cfg, "isn")
 
 
 def test_a_run_of_several_stages_has_time_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,6 +207,8 @@ def test_a_run_of_several_stages_has_time_for_each(tmp_path: Path, monkeypatch: 
     kept = json.loads((tmp_path / "paper.fitted.json").read_text())["steps"]
     for stage, part in cfg.runs.paper.stage.items():
         assert kept[stage] == pytest.approx(0.9 * left * part * RATES[str(stage)], abs=1)
+    (every,) = (each for each in recipe.fitted(cfg, "paper") if each.startswith("validate_every="))
+    assert int(every.removeprefix("validate_every=")) <= min(kept.values()), "no stage goes by unseen"
     assert clock.ran == [("paper, a trial of 50 steps", {"scn": 50, "isn": 50, "joint": 50})]
 
 
@@ -258,6 +265,52 @@ def test_a_run_that_was_stopped_has_its_time_counted(tmp_path: Path, monkeypatch
     assert wanted in clock.ran
     assert "scn, a trial of 20 steps" not in dict(clock.ran)
     assert clock.now <= 30 * 60 + 15, "and the start of paper, which is passed over"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_training_save_and_stop(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C reaches all of a terminal's processes, and what a scheduler sends reaches the recipe alone."""
+    saved = tmp_path / "saved"
+    training = f"""
+import pathlib, signal, sys, time
+def stop(*_):
+    time.sleep(0.5)  # longer than subprocess.run waits for a child after Ctrl-C
+    pathlib.Path({str(saved)!r}).touch()
+    sys.exit(7)
+for each in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(each, stop)
+print("ready", flush=True)
+time.sleep(60)
+"""
+    script = f"import sys; sys.path.insert(0, {str(TOOLS)!r}); import recipe; recipe._run('it', sys.argv[1:])"
+    command = [sys.executable, "-c", script, sys.executable, "-c", training]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as told:
+        while told.stdout.readline() != "ready\n":  # type: ignore[union-attr]
+            assert told.poll() is None
+        if number == signal.SIGINT:
+            os.killpg(told.pid, number)
+        else:
+            told.send_signal(number)
+        _, errors = told.communicate(timeout=60)
+    assert saved.exists()
+    assert "it ended with status 7; the same command goes on from there" in errors
+
+
+def test_recipes_do_not_share_a_folder() -> None:
+    names = [path.stem for path in sorted((conf_dir() / "recipe").glob("*.yaml"))]
+    folders = [described(f"recipe={name}").out for name in names]
+    assert folders == [f"runs/{name}" for name in names]
+
+
+@pytest.mark.parametrize("name", ["small", "fine_general", "gpu_256"])
+def test_a_table_of_models_of_two_sets_knows_both(name: str) -> None:
+    cfg = described(f"recipe={name}", "data.cuhk=data/its", "data.general=data/o")
+    assert "training_root=['data/o','data/its']" in recipe.evaluation(cfg, "general_synthetic")
+    cfg.data.cuhk = None
+    with pytest.raises(recipe.RecipeError, match=r"table general_synthetic needs data\.cuhk=FOLDER"):
+        recipe.evaluation(cfg, "general_synthetic")
 
 
 def test_a_recipe_trains_and_a_mistake_is_its_exit_status(tmp_path: Path) -> None:

@@ -139,6 +139,46 @@ def test_every_comparison_of_a_report_is_one_that_is_shipped() -> None:
         assert {row["name"] for row in report["tables"][0]["rows"]} == set(OmegaConf.load(shipped).rows), path.name
 
 
+def test_the_readmes_speeds_are_those_of_the_benchmark() -> None:
+    benchmark = REPORTS["benchmark"]["parts"]
+    columns = [f"{model}, " for model in ("cuhk-small-256", "models/cuhk-small-128")]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ways = {"the default (": "the default", '`engine="compiled"`': "compiled", '`engine="openvino"`': "OpenVINO"}
+    for head, way in ways.items():
+        (line,) = (line for line in readme.splitlines() if line.startswith(f"| {head}"))
+        measured = [*(benchmark["models"][column + way] for column in columns), benchmark["inference"][way]]
+        written = [float(cell) for cell in line.strip("|").split("|")[1:]]
+        assert written == [round(each["times_faster"], 1) for each in measured], way
+    for column in columns:
+        model = benchmark["models"][f"{column}the default"]["model"]
+        assert model["sha256"] == hub.published_hash(SHIPPED[Path(model["name"]).name]), "measure it again"
+    (line,) = (line for line in readme.splitlines() if line.startswith("| the default, ms"))
+    assert [int(cell) for cell in line.strip("|").split("|")[1:]] == [
+        round(1000 * each["the default"]["median_s"])
+        for each in ({"the default": benchmark["models"][f"{column}the default"]} for column in columns)
+    ] + [round(1000 * benchmark["inference"]["the default"]["median_s"])]
+
+
+def test_the_cards_commands_compare_models_with_their_own_reports() -> None:
+    card = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = re.findall(r"python tools/evaluate.py (.*against=\S+)", card)
+    assert len(commands) >= 7
+    for command in commands:
+        given = dict(each.split("=", 1) for each in command.replace('"', "").split())
+        report = EVALUATIONS[Path(given["against"]).stem]["protocol"]
+        assert Path(given.get("model", pipeline.DEFAULT_MODEL)).name in report["models"], command
+        assert given.get("track", "synthetic") == report["track"], command
+        assert Path(given["data.root"]).name.rstrip("0123456789") in ("cuhk", "faces")
+        assert str(report["size"]) in given["data.root"], command
+        assert ("training_root" in given) == (" + " in report["training photos"]), command
+
+
+def test_a_block_ends_before_the_next_one_begins() -> None:
+    text = "<!-- report none -->\nlost end\n<!-- tables none lines -->\nkept\n<!-- end -->\n"
+    assert not doc_tables.BLOCK.findall(text)
+    assert [found["text"] for found in doc_tables.TABLES.finditer(text)] == ["kept\n"]
+
+
 def test_steps_and_curves_are_told_under_a_table() -> None:
     told = {"steps": {"a": 300}, "steps before": {"b": 900}, "validation": {"a": [[100, 0.5], [200, 0.4], [300, 0.3]]}}
     assert doc_tables.total(told) == "900 + 300"

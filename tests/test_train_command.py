@@ -117,14 +117,21 @@ def test_mirrored_photos_are_the_chosen_ones_and_are_not_counted_twice(
 
 
 def test_steps_of_an_ancestor_that_two_networks_share_are_counted_once(tmp_path: Path):
-    made = {"scn": {"steps": {"scn": 36}}, "isn": {"steps": {"isn": 48}, "steps before": {"scn": 36}}}
-    for name, info in made.items():
-        CaliSketch(None, UNet(1, 3, 4, 5), 32, info).save_pretrained(tmp_path / name)
-    both = {name: str(tmp_path / name) for name in made}
-    assert train_command._steps_before(both) == {"steps before": {"scn": 36, "isn": 48}}
-    more = {"steps": {"joint": 10}, "steps before": {"joint": 5}}
-    CaliSketch(None, UNet(1, 3, 4, 5), 32, more).save_pretrained(tmp_path / "more")
-    assert train_command._steps_before(str(tmp_path / "more")) == {"steps before": {"joint": 15}}
+    def saved(name: str, steps: dict[str, int], source: object = None) -> str:
+        info = {"steps": steps, **train_command._steps_before(source)}
+        return str(CaliSketch(None, UNet(1, 3, 4, 5), 32, info).save_pretrained(tmp_path / name))
+
+    scn = saved("scn", {"scn": 36})
+    isn = saved("isn", {"isn": 48}, scn)
+    assert train_command._steps_before({"scn": scn, "isn": isn})["steps before"] == {"scn": 36, "isn": 48}
+    other = saved("other", {"scn": 10, "isn": 20, "joint": 5})
+    general = saved("general", {"joint": 7}, {"scn": scn, "isn": isn})
+    apart = train_command._steps_before({"scn": other, "isn": general})
+    assert apart["steps before"] == {"scn": 46, "isn": 68, "joint": 12}
+    assert len(apart["made from"]) == 4
+    older = CaliSketch(None, UNet(1, 3, 4, 5), 32, {"steps": {"joint": 10}, "steps before": {"joint": 5}})
+    assert train_command._steps_before(older.save_pretrained(tmp_path / "older"))["steps before"] == {"joint": 15}
+    assert train_command._steps_before(None) == {}
 
 
 def test_training_starts_from_a_model_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
@@ -350,7 +357,7 @@ def test_a_full_disk_ends_with_status_1_and_room_lets_the_same_command_go_on(
     assert train_command.main([*SMALL, f"run_dir={small_disk / 'run'}"]) == 0
     assert train_command.main([*SMALL, "run_dir=straight"]) == 0
     lines = [
-        [record | {"images_per_second": 0} for record in read_metrics(folder / "metrics.jsonl")]
+        [record | {"images_per_second": 0, "steps_per_second": 0} for record in read_metrics(folder / "metrics.jsonl")]
         for folder in (small_disk / "run", tmp_path / "straight")
     ]
     assert lines[0] == lines[1]

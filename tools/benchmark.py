@@ -38,7 +38,8 @@ def jobs(cfg: dict[str, Any], device: str) -> Iterator[tuple[str, str, dict[str,
                 yield part, way, {**told, **asked, "name": way}
         elif part == "models":
             asked = {key: cfg[key] for key in ("batch", "repeats")}
-            for model, way in product(cfg["models"], ways_of(cfg, device)):
+            given = [cfg["models"]] if isinstance(cfg["models"], str) else cfg["models"]
+            for model, way in product(given, ways_of(cfg, device)):
                 yield part, f"{model}, {way}", {**told, **asked, "model": model, "name": way}
         elif part == "training":
             for name, stage, setting in steps(cfg["training"]):

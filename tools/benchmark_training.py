@@ -11,7 +11,7 @@ import torch
 from benchmark_timing import peak_memory_mb, seconds, summary
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from calisketch.datasets import PreparedPhotos
 from calisketch.datasets.procedural import ProceduralFaces
@@ -86,8 +86,8 @@ def measure(
 
     The stage is the paper's, or that of an experiment of conf/experiment, whose networks, terms and memory format then
     count; size, batch and the generators' width are as given here. The wait is for fetching the photos and drawing
-    their sketches, until the batch is on the device. The first step of each is left out, as are the photos' VGG
-    features, which training keeps: there are two batches of photos.
+    their sketches, until the batch is on the device. There are two batches of photos; the first step with each is left
+    out, in which the files are decoded and the photos' VGG features are made: training does both once.
     """
     channels_last = False
     if experiment is None:
@@ -95,7 +95,10 @@ def measure(
     else:
         found = composed(experiment, width, vgg_width)
         stage, channels_last = stage_of_experiment(found, name, device), bool(found.channels_last)
-    photos: Dataset[Any] = ProceduralFaces(2 * batch, size) if root is None else PreparedPhotos(root, "train", size)
+    photos: Dataset[Any] = ProceduralFaces(2 * batch, size)
+    if root is not None:
+        prepared = PreparedPhotos(root, "train", size)
+        photos = Subset(prepared, range(min(2 * batch, len(prepared))))
     mixture = SketchMixture() if getattr(stage, "needs_sketch", True) else None
     batches = TrainingBatches(
         photos,

@@ -119,7 +119,7 @@ def damage(run_dir: Path, chance: random.Random) -> str | None:
 def fingerprint(run_dir: Path) -> dict[str, Any]:
     """All that has to be the same: every logged figure but the speed, checkpoints, pictures and the model."""
     lines = [
-        {key: value for key, value in record.items() if key != "images_per_second"}
+        {key: value for key, value in record.items() if key not in ("images_per_second", "steps_per_second")}
         for record in read_metrics(run_dir / "metrics.jsonl")
     ]
     files = sorted([*(run_dir / "previews").iterdir(), *(run_dir / "model").glob("*.safetensors")])

@@ -19,8 +19,9 @@ from calisketch.evaluation.report import HEADINGS
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "docs" / "reports" / "comparisons"
 DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "MODEL_CARD.md"]
-BLOCK = re.compile(r"<!-- report (?P<name>[\w-]+) -->\n(?P<text>.*?)<!-- end -->\n", re.DOTALL)
-TABLES = re.compile(r"<!-- tables (?P<name>[\w-]+) (?P<keys>[\w ]+) -->\n(?P<text>.*?)<!-- end -->\n", re.DOTALL)
+_WITHIN = r"(?P<text>(?:(?!<!-- ).)*)<!-- end -->\n"  # never on to another block's end
+BLOCK = re.compile(r"<!-- report (?P<name>[\w-]+) -->\n" + _WITHIN, re.DOTALL)
+TABLES = re.compile(r"<!-- tables (?P<name>[\w-]+) (?P<keys>[\w ]+) -->\n" + _WITHIN, re.DOTALL)
 ABSENT = "*(not measured yet)*\n"
 
 
@@ -64,7 +65,8 @@ def with_intervals(table: Mapping[str, Any]) -> str:
     lines = [line([table["title"], *(HEADINGS[name][0] for name in columns)]), line(["---"] * (len(columns) + 1))]
     for row in table["rows"]:
         cells = [interval(row["figures"].get(name), HEADINGS[name][1]) for name in columns]
-        lines.append(line([row["name"], *cells]))
+        lines.append(line([row["name"] + (f" ({row['note']})" if row["note"] else ""), *cells]))
+    lines += ["", table["note"]] if table["note"] else []
     return "\n".join(lines) + "\n"
 
 
@@ -147,9 +149,9 @@ def take_over(folder: Path) -> None:
 def main() -> None:
     for folder in sys.argv[1:]:
         take_over(Path(folder))
-    for document in DOCUMENTS:
-        text = document.read_text(encoding="utf-8")
-        document.write_text(filled(text), encoding="utf-8")
+    made = {document: filled(document.read_text(encoding="utf-8")) for document in DOCUMENTS}  # all, or none is written
+    for document, text in made.items():
+        document.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import json
 import math
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +25,6 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 ROOT = Path(__file__).resolve().parents[1]
-EVERY = ("validate_every", "preview_every", "checkpoint_every")
 
 
 class RecipeError(ValueError):
@@ -95,9 +95,17 @@ def fitted(cfg: DictConfig, name: str) -> list[str]:
     many as a trial has, and then it says that they are too few.
 
     They are settled once, by a trial run, and kept beside the run: the same command goes on with the same schedule.
+
+    Raises:
+        RecipeError: they were settled for another number of minutes.
     """
     run, kept = cfg.runs[name], account(cfg, name)
     stages = stages_of(run)
+    if kept.is_file() and (before := _read(kept)["minutes"]) != cfg.minutes:
+        raise RecipeError(
+            f"the steps of run {name} were settled for minutes={before}; got minutes={cfg.minutes}. Give an out of its "
+            f"own to another number, or minutes={before} to go on."
+        )
     if not kept.is_file():
         room, started = seconds_for(cfg, name), time.monotonic()
         trial = Path(cfg.out) / "trials" / name
@@ -105,7 +113,7 @@ def fitted(cfg: DictConfig, name: str) -> list[str]:
         short = [f"system.schedules.{stage}.iterations={cfg.trial_steps}" for stage in stages]
         short += ["log_every=5", f"run_dir={quoted(trial)}"]
         _run(f"{name}, a trial of {cfg.trial_steps} steps", [*training(cfg, name), *short])
-        rates = {stage: rate / run.batch_size for stage, rate in _images_per_second(trial, stages).items()}
+        rates = _steps_per_second(trial, stages)
         shutil.rmtree(trial)
         spent = time.monotonic() - started
         # All of the trial but its steps, which the run takes once more: to start, to compile, to save.
@@ -116,27 +124,29 @@ def fitted(cfg: DictConfig, name: str) -> list[str]:
         short_of = sorted(stage for stage, count in steps.items() if count < cfg.trial_steps)
         steps = {stage: max(int(cfg.trial_steps), count) for stage, count in steps.items()}
         book = {"steps": steps, "steps_per_second": {stage: round(rate, 3) for stage, rate in rates.items()}}
-        _keep(kept, {**book, "too_short": bool(short_of), "seconds": spent, "done": False})
+        book |= {"minutes": cfg.minutes, "too_short": bool(short_of), "seconds": spent, "done": False}
+        _keep(kept, book)
         if short_of:
             print(
                 f"warning: run {name} has {max(0.0, room):.0f} s of minutes={cfg.minutes}, and starts twice, in "
                 f"{around:.0f} s: no time for {', '.join(short_of)}, which gets {cfg.trial_steps} steps, too few to "
-                "learn anything. Give more minutes, or leave them out for the recipe's own steps.",
+                "learn anything. Give more minutes and another out, or leave minutes out for the recipe's own steps.",
                 flush=True,
             )
     steps = _read(kept)["steps"]
-    every = max(1, sum(steps.values()) // 4)
+    every = max(1, min(sum(steps.values()) // 4, *steps.values()))  # at the end of each stage, at the latest
     lengths = [f"system.schedules.{stage}.iterations={count}" for stage, count in steps.items()]
-    return [*lengths, *(f"{key}={every}" for key in EVERY)]
+    often = {"validate_every": every, "preview_every": every, "checkpoint_every": max(1, every // 2)}
+    return [*lengths, *(f"{key}={count}" for key, count in often.items())]
 
 
-def _images_per_second(run: Path, stages: Iterable[str]) -> dict[str, float]:
+def _steps_per_second(run: Path, stages: Iterable[str]) -> dict[str, float]:
     """How quick each stage of a run was in its later half, which is free of compilation."""
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     found = {}
     for stage in stages:
         own = [each for each in records if each["kind"] == "train" and each["stage"] == stage]
-        speeds = sorted(each["images_per_second"] for each in own[len(own) // 2 :])
+        speeds = sorted(each["steps_per_second"] for each in own[len(own) // 2 :])
         found[stage] = speeds[len(speeds) // 2]
     return found
 
@@ -171,7 +181,7 @@ def told(cfg: DictConfig) -> str:
     lines = [f"== {cfg.minutes} minutes of training: {sum(book['seconds'] for book in kept.values()) / 60:.1f} taken"]
     for name, book in kept.items():
         steps = " + ".join(f"{count} ({stage})" for stage, count in book["steps"].items())
-        few = "; too few to learn anything: give more minutes" if book["too_short"] else ""
+        few = "; too few to learn anything: give more minutes, and another out" if book["too_short"] else ""
         lines.append(f"{name}: {steps} steps, {book['seconds']:.0f} s with its trial{few}")
     return "\n".join(lines)
 
@@ -189,6 +199,8 @@ def evaluation(cfg: DictConfig, name: str) -> list[str]:
     models = [out / each / "model" if each in cfg.runs else each for each in table.models]
     command = [sys.executable, str(ROOT / "tools" / "evaluate.py"), f"model={listed(models)}"]
     command += [f"data.root={quoted(root)}", f"out={quoted(out / 'tables' / name)}"]
+    if "training" in table:  # what its models were trained on, if not on the set that the test photos are of
+        command.append(f"training_root={listed(folders(cfg, table.training, f'table {name}'))}")
     return [*command, *table.get("set", []), *cfg.evaluate]
 
 
@@ -273,10 +285,23 @@ def follow(cfg: DictConfig) -> None:
 
 
 def _run(name: str, command: list[str]) -> None:
+    """Runs a command to its end, or to where it stops by itself after a signal; RecipeError for any status but 0."""
     print(f"== {name}\n{shlex.join(command)}", flush=True)
-    status = subprocess.run(command, check=False).returncode
+    child = subprocess.Popen(command)
+    # Ctrl-C, or a terminal that is closed, tells the child, too, which saves and stops; the others are passed on.
+    before = {number: signal.signal(number, _nothing) for number in (signal.SIGINT, signal.SIGHUP)}
+    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda number, _: child.send_signal(number))
+    try:
+        status = child.wait()
+    finally:
+        for number, reply in before.items():
+            signal.signal(number, reply)
     if status:
         raise RecipeError(f"{name} ended with status {status}; the same command goes on from there.")
+
+
+def _nothing(*_: object) -> None:
+    pass
 
 
 @hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="recipe")

@@ -22,6 +22,8 @@ def chosen_device(device: str | torch.device | None = None) -> torch.device:
     chosen = checked_device(("cuda" if torch.cuda.is_available() else "cpu") if device is None else device)
     if chosen.type == "meta":
         raise ValueError("cannot compute on the device 'meta', which holds no values. Use 'cpu' or 'cuda'.")
+    if chosen == torch.device("cuda"):  # with its number, as networks there have it
+        return torch.device("cuda", torch.cuda.current_device())
     return chosen
 
 
@@ -34,14 +36,14 @@ def device_in_words(device: torch.device) -> str:
     """The device's name, for a report; CUDA's with the maker's."""
     if device.type != "cuda":
         return str(device)
-    return f"{device} ({torch.cuda.get_device_name(device)}), float32 without TF32"
+    return f"{device} ({torch.cuda.get_device_name(device)}), TF32 off"
 
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
     """Within this context products of float32 are not rounded to TF32's ten bits, as CUDA's convolutions are by
-    default: a figure is then the same on a GPU and on a CPU as far as it is printed. Afterwards all is as before."""
-    switches = list(_switches())
+    default, so that a GPU's figures can be compared with a CPU's. Afterwards all is as before."""
+    switches = _switches()
     before = [getattr(holder, name) for holder, name, _ in switches]
     try:
         for holder, name, exact in switches:
@@ -52,13 +54,14 @@ def exact_float32() -> Iterator[None]:
             setattr(holder, name, value)
 
 
-def _switches() -> Iterator[tuple[Any, str, Any]]:
+def _switches() -> list[tuple[Any, str, Any]]:
     """What PyTorch decides on TF32 by: holder, name, and the value for none."""
     backends: Any = torch.backends
-    convolutions = getattr(backends.cudnn, "conv", None)
-    if convolutions is None:  # PyTorch before 2.9
-        yield backends.cudnn, "allow_tf32", False
-        yield backends.cuda.matmul, "allow_tf32", False
-    else:  # beside which the older switches must not be touched
-        yield convolutions, "fp32_precision", "ieee"
-        yield backends.cuda.matmul, "fp32_precision", "ieee"
+    every_version = [(backends.cudnn, "allow_tf32", False), (backends.cuda.matmul, "allow_tf32", False)]
+    try:
+        for holder, name, _ in every_version:
+            getattr(holder, name)
+    except RuntimeError:  # the newer ones were set, beside which PyTorch refuses the older ones
+        holders = (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)
+        return [(holder, "fp32_precision", "ieee") for holder in holders]
+    return every_version

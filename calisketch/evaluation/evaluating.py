@@ -229,7 +229,8 @@ def _differences(faces: Sequence[Row], resamples: int) -> list[Row]:
         figures = {}
         for metric, values in other.per_image.items():
             pairs = np.array([first.per_image[metric], values], dtype=np.float64)
-            if np.isfinite(pairs).all(0).sum() >= 2:
+            pairs = pairs[:, np.isfinite(pairs).all(0)]  # the PSNR of equal images has no difference
+            if pairs.shape[1] >= 2:
                 figures[metric] = paired_difference(*pairs, resamples=resamples)
         if figures:
             rows.append(Row(f"{first.name} - {other.name}", figures, {}))

@@ -147,21 +147,33 @@ class Report:
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
         """In words, each figure of an earlier report (`to_json`) that is another now or not there; empty if all hold.
 
-        Two units of the last digit that is printed are allowed: another processor rounds otherwise.
+        Two units of the last digit that is printed are allowed: another processor rounds otherwise. Rows of models that
+        are not among those of this report are passed over.
 
         Raises:
-            ValueError: not a report of this format.
+            ValueError: not a report of this format, or of none of this report's models.
         """
         if not isinstance(earlier, Mapping) or earlier.get("format") != FORMAT:
             raise ValueError(f"the earlier report must be JSON that an evaluation wrote, of format {FORMAT!r}.")
         told = []
+        models = earlier["protocol"].get("models", {})
+        left = [name for name in models if name not in self.protocol.get("models", {})]
+        if models and len(left) == len(models):
+            raise ValueError(
+                f"the earlier report is of {', '.join(models)}; this one of {', '.join(self.protocol['models'])}. "
+                "Compare reports of the same models."
+            )
         for key in ("track", "split", "N", "size", "strength", "precision"):
             before, now = earlier["protocol"].get(key), _finite(self.protocol.get(key))
+            if isinstance(before, Mapping):  # of each model
+                before = {name: value for name, value in before.items() if name not in left}
             if before != now:
                 told.append(f"{key}: {_in_words(before)} before, {_in_words(now)} now")
         rows = {(table.key, row.name): row for table in self.tables for row in table.rows}
         for table in earlier["tables"]:
             for row in table["rows"]:
+                if any(_is_of(row["name"], name) for name in left):
+                    continue
                 mine = rows.get((table["key"], row["name"]))
                 for name, figure in row["figures"].items():
                     place = f"{table['key']}, {row['name']}, {name}"
@@ -222,6 +234,11 @@ class Report:
         for name, values in shown.items():
             lines.append(_line([f"*the paper: {name}*", *[_plain(values.get(column)) for column in columns]]))
         return [*lines, *(["", PAPER_NOTE] if shown else [])]
+
+
+def _is_of(row: str, model: str) -> bool:
+    """Whether a row, such as "a", "a, against Canny", "a - b", is of a model, alone or beside another."""
+    return row == model or row.startswith((f"{model}, ", f"{model} - ")) or row.endswith(f" - {model}")
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -179,7 +179,7 @@ class StageRun:
     def log(self, report: StepReport) -> None:
         """Writes a step's figures."""
         now = time.monotonic()
-        images = (self.state.step - self.logged_step) * self.batches.train.images_per_step
+        steps = self.state.step - self.logged_step
         with self.fabric.autocast():
             scores = average(self.fabric, self.stage.scores(report.generated))
         figures = report.read()
@@ -187,7 +187,12 @@ class StageRun:
         record = self._record("train") | figures
         if scaler is not None:
             record |= {"skipped_steps": dict(self.state.watch.skipped), "loss_scale": scaler["scale"]}
-        record |= {"scores": scores, "images_per_second": images / max(now - self.logged_time, 1e-9)}
+        took = max(now - self.logged_time, 1e-9)
+        rates = {
+            "images_per_second": steps * self.batches.train.images_per_step / took,
+            "steps_per_second": steps / took,
+        }
+        record |= {"scores": scores, **rates}
         self.logs.write(record, self.state.total)
         self.logs.terminal.show(self.state.step, record)
         self.logged_step, self.logged_time = self.state.step, time.monotonic()

@@ -25,10 +25,13 @@ def switches() -> list[Any]:
 
 def test_a_gpu_is_taken_where_there_is_one_and_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "checked_device", torch.device)
-    for there, expected in ((True, "cuda"), (False, "cpu")):
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    for there, expected in ((True, "cuda:1"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         assert chosen_device() == torch.device(expected)
         assert chosen_device("cpu") == torch.device("cpu")
+    assert chosen_device("cuda") == torch.device("cuda", 1), "as a network there says it"
+    assert chosen_device("cuda:0") == torch.device("cuda", 0)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", "cuda:x"])
@@ -55,6 +58,21 @@ def test_tf32_is_off_within_and_as_it_was_afterwards() -> None:
         assert mine[0] == allowed
     finally:
         setattr(convolutions, name, before[0])
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="this PyTorch has the older switches alone")
+def test_whoever_set_the_newer_switches_of_tf32_gets_them_back() -> None:
+    convolutions: Any = torch.backends.cudnn.conv
+    before = torch.backends.cudnn.allow_tf32
+    try:
+        convolutions.fp32_precision = "ieee"  # and not of recurrent networks: the older switch cannot be read now
+        mine = switches()
+        with exact_float32():
+            assert set(switches()) == {"ieee"}
+        assert switches() == mine
+    finally:
+        convolutions.fp32_precision = "tf32"
+        torch.backends.cudnn.allow_tf32 = before
 
 
 class Painter:
@@ -84,7 +102,7 @@ def test_a_report_says_where_it_was_made(monkeypatch: pytest.MonkeyPatch) -> Non
     cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
     assert evaluating._devices({"a": models["a"]}, cpu) == {}
     assert evaluating._devices(models, cpu) == {"device": {"a": "cpu", "b": "meta", "LPIPS and Inception": "cpu"}}
-    assert evaluating._devices({}, gpu) == {"device": "cuda:0 (A100), float32 without TF32"}
+    assert evaluating._devices({}, gpu) == {"device": "cuda:0 (A100), TF32 off"}
 
 
 def test_networks_that_are_loaded_are_loaded_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:

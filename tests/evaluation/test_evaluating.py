@@ -16,11 +16,21 @@ from torch import Tensor, nn
 
 from calisketch import CaliSketch
 from calisketch.datasets.procedural import ProceduralFaces
-from calisketch.evaluation import FaceIdentity, InceptionFeatures, Report, evaluate, precision_recall, psnr, ssim
+from calisketch.evaluation import (
+    FaceIdentity,
+    InceptionFeatures,
+    Report,
+    evaluate,
+    evaluating,
+    precision_recall,
+    psnr,
+    ssim,
+)
 from calisketch.evaluation.baselines import mean_face, nearest_drawings, nearest_when_drawn
 from calisketch.evaluation.frozen import draw_frozen, freeze
 from calisketch.evaluation.grid import picture_grid, places_of_interest
 from calisketch.evaluation.intervals import paired_difference
+from calisketch.evaluation.measures import Row
 from calisketch.evaluation.protocol import read_photos
 from calisketch.networks import LPIPS, EncoderDecoder
 from calisketch.sketching import STYLES, SketchMixture
@@ -122,6 +132,15 @@ def test_the_first_model_is_compared_with_each_other_row_image_by_image(report: 
             mine, its = (np.array(report.row("faces", name).per_image[metric]) for name in ("perfect", other))
             assert figure == paired_difference(mine, its, resamples=100)
             assert figure.value == pytest.approx((mine - its).mean())
+
+
+def test_a_difference_is_over_the_images_where_there_is_one() -> None:
+    one, other = [math.inf, 20.0, 21.0, 22.0, 30.0], [20.0, math.inf, 20.0, 20.0, math.nan]
+    none = [math.inf] * 4 + [1.0]
+    rows = [Row("a", {}, {"psnr": one, "ssim": one}), Row("b", {}, {"psnr": other, "ssim": none}), Row("c", {}, {})]
+    (row,) = evaluating._differences(rows, 100)
+    assert (row.name, list(row.figures)) == ("a - b", ["psnr"])
+    assert (row.figures["psnr"].value, row.figures["psnr"].count) == (1.5, 2)
 
 
 def test_a_model_without_calibration_has_no_lines_of_its_own(report: Report) -> None:

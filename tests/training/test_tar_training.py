@@ -39,7 +39,7 @@ def fit(run_dir: Path, data: Path, listed: list[ToyStage], workers: int = 0) -> 
                     quiet=True)  # fmt: skip
     engine.fit(listed, WithContour(data), draw=draw)
     return [
-        {key: value for key, value in record.items() if key != "images_per_second"}
+        {key: value for key, value in record.items() if key not in ("images_per_second", "steps_per_second")}
         for record in read_metrics(run_dir / "metrics.jsonl")
     ]
 

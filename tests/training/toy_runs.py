@@ -65,4 +65,7 @@ def assert_equal(left: Any, right: Any, path: str = "") -> None:
 
 
 def timeless(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in record.items() if key != "images_per_second"} for record in records]
+    return [
+        {key: value for key, value in record.items() if key not in ("images_per_second", "steps_per_second")}
+        for record in records
+    ]
