@@ -173,7 +173,7 @@ def test_copied_training_people_are_found(
     assert row.per_image["nearest_person"] == [training.names[k] for k in (3, 3, 3, 1, 1, 1)]
     assert (row.figures["nearest"].value, row.figures["people"].value) == (pytest.approx(1), 2)
     assert value(report, "copies", "the true photos of the test set", "nearest") < 1
-    assert [table.key for table in report.tables] == ["faces", "lines", "copies"]
+    assert [table.key for table in report.tables] == ["faces", "differences", "lines", "copies"]
 
 
 def test_the_report_says_n_split_protocol_and_whether_the_sketches_are_frozen(
