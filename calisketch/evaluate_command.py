@@ -122,7 +122,7 @@ def _told_of(device: torch.device) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if device.type == "cpu" or isinstance(error, NotImplementedError):
+        if device.type == "cpu":
             raise
         raise DeviceFailed(f"{error}\nThat was on {device}: give device=cpu, or a smaller batch_size.") from error
 

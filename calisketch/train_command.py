@@ -209,9 +209,8 @@ def _steps_before(source: Any) -> dict[str, Any]:
                 continue
             info = model_folder.read_config(config.parent).get("info", {})
             own = hashlib.sha256(config.read_bytes()).hexdigest()[:16]
-            earlier = info.get(
-                "made from", {f"before {own}": info.get("steps before")}
-            )  # a model from before there was
+            older = {f"before {own}": info.get("steps before")}  # a model that does not say what it was made from
+            earlier = info.get("made from", older)
             for name, steps in {**earlier, own: info.get("steps")}.items():
                 if isinstance(steps, dict) and steps:
                     ancestors[name] = {str(stage): int(count) for stage, count in steps.items()}

@@ -52,22 +52,12 @@ def rendered(report: Mapping[str, Any]) -> str:
     return "\n".join(each for each in lines if each is not None) + "\n"
 
 
-def of_evaluation(report: Mapping[str, Any], keys: list[str]) -> str:
-    """Tables of an evaluation by their keys, every figure with its interval; an empty line between them."""
-    tables = {table["key"]: table for table in report["tables"]}
-    return "\n".join(with_intervals(tables[key]) for key in keys)
-
-
-def with_intervals(table: Mapping[str, Any]) -> str:
-    """A table of an evaluation, its title in the first head."""
-    present = {name for row in table["rows"] for name in row["figures"]}
-    columns = [name for name in HEADINGS if name in present]
-    lines = [line([table["title"], *(HEADINGS[name][0] for name in columns)]), line(["---"] * (len(columns) + 1))]
-    for row in table["rows"]:
-        cells = [interval(row["figures"].get(name), HEADINGS[name][1]) for name in columns]
-        lines.append(line([row["name"] + (f" ({row['note']})" if row["note"] else ""), *cells]))
-    lines += ["", table["note"]] if table["note"] else []
-    return "\n".join(lines) + "\n"
+def of_evaluation(path: Path, keys: list[str]) -> str:
+    """Tables of an evaluation by their keys, under their titles, as its Markdown has them beside its JSON."""
+    titles = {table["key"]: table["title"] for table in json.loads(path.read_text(encoding="utf-8"))["tables"]}
+    sections = path.with_suffix(".md").read_text(encoding="utf-8").split("\n## ")[1:]
+    tables = dict(section.split("\n\n", 1) for section in sections)
+    return "\n\n".join(f"*{titles[key]}*\n\n{tables[titles[key]].strip()}" for key in keys) + "\n"
 
 
 def total(told: Mapping[str, Any]) -> str:
@@ -121,8 +111,7 @@ def filled(text: str) -> str:
         return f"<!-- report {found['name']} -->\n{table}<!-- end -->\n"
 
     def tables(found: re.Match[str]) -> str:
-        path = REPORTS.parent / f"{found['name']}.json"
-        made = of_evaluation(json.loads(path.read_text(encoding="utf-8")), found["keys"].split())
+        made = of_evaluation(REPORTS.parent / f"{found['name']}.json", found["keys"].split())
         return f"<!-- tables {found['name']} {found['keys']} -->\n{made}<!-- end -->\n"
 
     return TABLES.sub(tables, BLOCK.sub(block, text))

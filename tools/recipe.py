@@ -288,7 +288,7 @@ def _run(name: str, command: list[str]) -> None:
     """Runs a command to its end, or to where it stops by itself after a signal; RecipeError for any status but 0."""
     print(f"== {name}\n{shlex.join(command)}", flush=True)
     child = subprocess.Popen(command)
-    # Ctrl-C, or a terminal that is closed, tells the child, too, which saves and stops; the others are passed on.
+    # Ctrl-C, or a terminal that is closed, tells the child, too, which saves and stops; SIGTERM is passed on.
     before = {number: signal.signal(number, _nothing) for number in (signal.SIGINT, signal.SIGHUP)}
     before[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda number, _: child.send_signal(number))
     try:

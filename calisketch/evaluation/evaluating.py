@@ -125,8 +125,8 @@ def evaluate(
         rows, beside = _baseline_rows(baselines, measures, samples, known[1], track, seed, mixture)
         faces += rows
     tables.append(Table("faces", "Faces", faces))
-    if differences := _differences(faces, resamples):
-        tables.append(Table("differences", "Image by image: the first model less each other row", differences))
+    if paired := _paired_rows(faces, resamples):
+        tables.append(Table("paired", "Image by image: the first model less each other row", paired))
     tables.append(
         Table(
             "lines", "Lines: what is painted from, against edge maps of the photo", _lines(measures, samples, painted)
@@ -222,7 +222,7 @@ def _nearest_photo(
     return nearest_when_drawn(samples.sketch, known["photo"], seed, mixture, device=device)
 
 
-def _differences(faces: Sequence[Row], resamples: int) -> list[Row]:
+def _paired_rows(faces: Sequence[Row], resamples: int) -> list[Row]:
     """By how much the first row exceeds each other one on the same images; nothing of rows without values of images."""
     first, rows = faces[0], []
     for other in faces[1:]:

@@ -76,7 +76,7 @@ class Table:
     """Rows that belong together.
 
     Args:
-        key: "faces", "differences", "lines", "styles" or "copies".
+        key: "faces", "paired", "lines", "styles" or "copies".
         title: a heading. rows: in their order. note: a sentence below.
         headings: column -> (heading, digits after the point), in the columns' order.
     """

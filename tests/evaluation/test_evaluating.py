@@ -124,7 +124,7 @@ def test_rows_are_what_the_metrics_say_of_the_faces(
 
 def test_the_first_model_is_compared_with_each_other_row_image_by_image(report: Report) -> None:
     others = ["one stage", "the mean training face, for everyone", "the training photo with the nearest sketch"]
-    (table,) = [table for table in report.tables if table.key == "differences"]
+    (table,) = [table for table in report.tables if table.key == "paired"]
     assert [row.name for row in table.rows] == [f"perfect - {other}" for other in others]
     for other, row in zip(others, table.rows, strict=True):
         assert list(row.figures) == ["ssim", "lpips", "identity"]  # the perfect one's PSNR is infinite
@@ -138,7 +138,7 @@ def test_a_difference_is_over_the_images_where_there_is_one() -> None:
     one, other = [math.inf, 20.0, 21.0, 22.0, 30.0], [20.0, math.inf, 20.0, 20.0, math.nan]
     none = [math.inf] * 4 + [1.0]
     rows = [Row("a", {}, {"psnr": one, "ssim": one}), Row("b", {}, {"psnr": other, "ssim": none}), Row("c", {}, {})]
-    (row,) = evaluating._differences(rows, 100)
+    (row,) = evaluating._paired_rows(rows, 100)
     assert (row.name, list(row.figures)) == ("a - b", ["psnr"])
     assert (row.figures["psnr"].value, row.figures["psnr"].count) == (1.5, 2)
 
@@ -173,7 +173,7 @@ def test_copied_training_people_are_found(
     assert row.per_image["nearest_person"] == [training.names[k] for k in (3, 3, 3, 1, 1, 1)]
     assert (row.figures["nearest"].value, row.figures["people"].value) == (pytest.approx(1), 2)
     assert value(report, "copies", "the true photos of the test set", "nearest") < 1
-    assert [table.key for table in report.tables] == ["faces", "differences", "lines", "copies"]
+    assert [table.key for table in report.tables] == ["faces", "paired", "lines", "copies"]
 
 
 def test_the_report_says_n_split_protocol_and_whether_the_sketches_are_frozen(
