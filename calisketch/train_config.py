@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Iterator, Mapping
@@ -194,6 +195,7 @@ def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, node
 
 
+@functools.cache  # dozens of files
 def _shipped_kinds() -> dict[str, set[type]]:
     """Of which types each setting is in the shipped files; a network's, which may stand anywhere, as ``*.name``."""
     kinds: dict[str, set[type]] = {}

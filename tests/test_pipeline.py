@@ -175,6 +175,7 @@ def test_the_same_sketch_gives_the_same_answer_in_any_batch(model: CaliSketch) -
 
 
 def test_inference_leaves_no_trace(model: CaliSketch) -> None:
+    torch.set_num_threads(2)  # the fixture one_thread puts it back
     before = {key: value.clone() for key, value in model.scn_generator.state_dict().items()}
     sketch = torch.from_numpy(example(side=64)).float() / 255
     kept, random, threads = sketch.clone(), torch.get_rng_state(), torch.get_num_threads()

@@ -3,7 +3,7 @@
 from torch import nn
 
 from .coarse_to_fine import CoarseToFine, enlarged
-from .colour_led import ColourLed
+from .colour_led import ColourLed, without_colours
 from .encoder_decoder import EncoderDecoder
 from .feature_discriminator import FeatureDiscriminator
 from .from_colours import FromColours
@@ -54,5 +54,6 @@ __all__ = [
     "mean_logit",
     "per_scale",
     "with_head",
+    "without_colours",
     "without_power_iteration",
 ]

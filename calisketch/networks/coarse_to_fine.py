@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..colours import CHANNELS
 from .blocks import ConvNormReLU, UpConvNormReLU, check_side, initialise
-from .colour_led import ColourLed
+from .colour_led import ColourLed, without_colours
 from .encoder_decoder import EncoderDecoder
 
 
@@ -89,11 +88,7 @@ def enlarged(generator: nn.Module, fine_width: int = 16) -> CoarseToFine:
             f"an EncoderDecoder or a ColourLed is enlarged; got {type(generator).__name__}. Give a model whose "
             "networks are such, models/cuhk-small-128 for one."
         )
-    said = {name: value for name, value in generator.config.items() if name != "lead"}
-    weights = generator.state_dict()
-    if isinstance(generator, ColourLed):
-        said["in_channels"] -= CHANNELS
-        weights["encoder0.0.weight"] = weights["encoder0.0.weight"][:, : said["in_channels"]]
-    made = CoarseToFine(**said, fine_width=fine_width)
-    made.load_state_dict({**made.state_dict(), **weights})
+    plain = without_colours(generator) if isinstance(generator, ColourLed) else generator
+    made = CoarseToFine(**plain.config, fine_width=fine_width)
+    made.load_state_dict({**made.state_dict(), **plain.state_dict()})
     return made.train(generator.training)

@@ -6,7 +6,7 @@ import copy
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..colours import CHANNELS
 from .encoder_decoder import EncoderDecoder
@@ -64,6 +64,27 @@ class ColourLed(EncoderDecoder):
         wanted = before_tanh(colours) * given
         led = F.avg_pool2d(F.pad(torch.cat([wanted, given], dim=1), [1] * 4, mode="reflect"), 3, stride=1)
         return painted * (1 - self.lead * led[:, -1:]) + self.lead * led[:, :-1]
+
+
+def without_colours(generator: nn.Module) -> EncoderDecoder:
+    """A plain encoder-decoder that paints what a network led by colours paints where none are given, to rounding.
+
+    Raises:
+        ValueError: another network than a `ColourLed`.
+    """
+    if not isinstance(generator, ColourLed):
+        raise ValueError(
+            f"colours are taken from a ColourLed; got {type(generator).__name__}. Give a model whose ISN is one, "
+            "models/cuhk-colour-128 for one."
+        )
+    said = {name: value for name, value in generator.config.items() if name != "lead"}
+    said["in_channels"] -= CHANNELS
+    weights = generator.state_dict()
+    weights["encoder0.0.weight"] = weights["encoder0.0.weight"][:, : said["in_channels"]]
+    with torch.random.fork_rng(devices=[]):
+        made = EncoderDecoder(**said)
+    made.load_state_dict(weights)
+    return made.train(generator.training)
 
 
 def check_lead(lead: float) -> None:

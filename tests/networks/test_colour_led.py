@@ -8,7 +8,7 @@ from torch import nn
 
 from calisketch.colours import beside, takes_colours
 from calisketch.isn import with_colours
-from calisketch.networks import ColourLed, EncoderDecoder, MRUUNet, UNet
+from calisketch.networks import ColourLed, EncoderDecoder, MRUUNet, UNet, without_colours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -32,6 +32,22 @@ def test_a_generator_to_which_colours_were_added_answers_as_before_without_bit_f
         with_colours(wide)
     with pytest.raises(ValueError, match="one input channel"):
         with_colours(nn.Conv2d(1, 3, 3))
+
+
+def test_a_network_from_which_colours_are_taken_answers_as_it_did_without_any(generator: torch.Generator) -> None:
+    torch.manual_seed(0)
+    led = ColourLed(width=8, blocks=1, head="tanh_chroma2", upsampling="bilinear", lead=0.25).eval()
+    kept, random = {name: value.clone() for name, value in led.state_dict().items()}, torch.get_rng_state()
+    plain = without_colours(led)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert (type(plain), plain.training) == (EncoderDecoder, False)
+    assert plain.config == {**{key: value for key, value in led.config.items() if key != "lead"}, "in_channels": 1}
+    refined = (torch.rand(3, 1, 64, 64, generator=generator) > 0.8).float()
+    with torch.inference_mode():
+        torch.testing.assert_close(plain(refined), led(beside(refined, None)))
+    assert all(torch.equal(value, kept[name]) for name, value in led.state_dict().items())
+    with pytest.raises(ValueError, match="taken from a ColourLed; got EncoderDecoder"):
+        without_colours(plain)
 
 
 def test_the_level_of_colours_reaches_the_face_because_they_lead_it(generator: torch.Generator) -> None:
