@@ -119,13 +119,13 @@ def test_training_goes_on_with_smooth_colours_from_a_model_without(
     assert "is not the one configured here (head: tanh_chroma4 -> tanh)" in capfd.readouterr().err
 
 
-def test_its_onnx_file_answers_as_the_model_does(tmp_path: Path) -> None:
-    """With a head of smooth colours, as in the default model."""
+@pytest.mark.parametrize("head", ["tanh", "tanh_chroma4"])
+def test_its_onnx_file_answers_as_the_model_does(head: str, tmp_path: Path) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package)
     torch.manual_seed(0)
-    isn = CoarseToFine(1, 3, 4, 1, head="tanh_chroma4", fine_width=3)
+    isn = CoarseToFine(1, 3, 4, 1, head=head, fine_width=3)
     torch.nn.init.normal_(isn.fine_output.weight, 0, 0.1)
-    model = CaliSketch(None, isn, 64)
-    made = export_folder(model.save_pretrained(tmp_path / "model"), tmp_path / "onnx")  # compares it with the model
-    assert sorted(made) == ["isn"]
+    model = CaliSketch(CoarseToFine(1, 1, 4, 1, fine_width=3), isn, 64)
+    made = export_folder(model.save_pretrained(tmp_path / "model"), tmp_path / "onnx")  # compares each with the model
+    assert sorted(made) == ["cali_sketch", "isn", "scn"]

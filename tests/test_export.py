@@ -16,7 +16,7 @@ import torch
 from calisketch import CaliSketch
 from calisketch.__main__ import main
 from calisketch.export import TOLERANCE, ParityError, export, export_folder
-from calisketch.networks import CoarseToFine, EncoderDecoder
+from calisketch.networks import EncoderDecoder
 from calisketch.onnx_graph import OPSET
 
 SIDE = 42  # no side that the network takes: the graph pads and cuts
@@ -39,11 +39,8 @@ def network(channels: int, head: str) -> EncoderDecoder:
 
 @pytest.fixture(scope="module")
 def model() -> CaliSketch:
-    """SCN as the default model's, ISN as the paper's."""
     torch.manual_seed(0)
-    scn = CoarseToFine(1, 1, 4, 1, fine_width=3).eval().requires_grad_(False)
-    torch.nn.init.normal_(scn.fine_output.weight, 0, 0.1)
-    return CaliSketch(scn, network(3, "tanh"), SIDE)
+    return CaliSketch(network(1, "sigmoid"), network(3, "tanh"), SIDE)
 
 
 @pytest.fixture(scope="module")

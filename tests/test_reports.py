@@ -126,6 +126,7 @@ def test_the_comparisons_in_the_documents_are_those_of_their_reports() -> None:
         blocks += len(doc_tables.BLOCK.findall(text))
         assert text.count("<!-- report ") == len(doc_tables.BLOCK.findall(text)), document.name
         assert text.count("<!-- tables ") == len(doc_tables.TABLES.findall(text)), document.name
+        assert text.count("<!-- paired ") == len(doc_tables.PAIRED.findall(text)), document.name
     assert blocks >= 15
     assert len(doc_tables.TABLES.findall((ROOT / "MODEL_CARD.md").read_text(encoding="utf-8"))) >= 7
 
@@ -177,6 +178,18 @@ def test_a_block_ends_before_the_next_one_begins() -> None:
     text = "<!-- report none -->\nlost end\n<!-- tables none lines -->\nkept\n<!-- end -->\n"
     assert not doc_tables.BLOCK.findall(text)
     assert [found["text"] for found in doc_tables.TABLES.finditer(text)] == ["kept\n"]
+
+
+def test_models_of_two_reports_are_compared_image_by_image_on_the_same_sketches_only() -> None:
+    table = doc_tables.between("cuhk-smooth-128-synthetic", "cuhk-128-synthetic")
+    one = rows_of(EVALUATIONS["cuhk-smooth-128-synthetic"], "faces")["cuhk-smooth-128"]["per_image"]["psnr"]
+    other = rows_of(EVALUATIONS["cuhk-128-synthetic"], "faces")["pix2pix"]["per_image"]["psnr"]
+    assert f"| cuhk-smooth-128 - pix2pix | {np.mean(np.subtract(one, other)):.2f} [" in table
+    assert "mean training face" not in table, "models only"
+    with pytest.raises(ValueError, match=r"not of the same sketches: size is 128 and 256"):
+        doc_tables.between("cuhk-smooth-128-synthetic", "cuhk-256-synthetic")
+    with pytest.raises(ValueError, match=r"not of the same sketches: track is synthetic and artist"):
+        doc_tables.between("cuhk-smooth-128-synthetic", "cuhk-smooth-128-artist")
 
 
 def test_steps_and_curves_are_told_under_a_table() -> None:

@@ -2,7 +2,8 @@
 
 A document holds the lines ``<!-- report NAME -->`` and ``<!-- end -->``; what is between them is written anew from
 docs/reports/comparisons/NAME.json. MODEL_CARD.md holds ``<!-- tables NAME KEY ... -->`` for tables of an evaluation,
-docs/reports/NAME.json. With a folder, such as a recipe's out/tables, its reports are taken over first.
+docs/reports/NAME.json, and ``<!-- paired NAME OTHER -->`` for by how much NAME's first model exceeds each model of an
+evaluation OTHER of the same sketches. With a folder, such as a recipe's out/tables, its reports are taken over first.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import json
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from calisketch.evaluation.measures import Row, paired_rows
 from calisketch.evaluation.report import HEADINGS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +25,7 @@ DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "MODEL_CARD.md"]
 _WITHIN = r"(?P<text>(?:(?!<!-- ).)*)<!-- end -->\n"  # never on to another block's end
 BLOCK = re.compile(r"<!-- report (?P<name>[\w-]+) -->\n" + _WITHIN, re.DOTALL)
 TABLES = re.compile(r"<!-- tables (?P<name>[\w-]+) (?P<keys>[\w ]+) -->\n" + _WITHIN, re.DOTALL)
+PAIRED = re.compile(r"<!-- paired (?P<name>[\w-]+) (?P<other>[\w-]+) -->\n" + _WITHIN, re.DOTALL)
 ABSENT = "*(not measured yet)*\n"
 
 
@@ -58,6 +62,34 @@ def of_evaluation(path: Path, keys: list[str]) -> str:
     sections = path.with_suffix(".md").read_text(encoding="utf-8").split("\n## ")[1:]
     tables = dict(section.split("\n\n", 1) for section in sections)
     return "\n\n".join(f"*{titles[key]}*\n\n{tables[titles[key]].strip()}" for key in keys) + "\n"
+
+
+def between(name: str, other: str) -> str:
+    """Image by image, an evaluation's first model less each model of another one.
+
+    Raises:
+        ValueError: they are not of the same sketches.
+    """
+    reports = [json.loads((REPORTS.parent / f"{each}.json").read_text(encoding="utf-8")) for each in (name, other)]
+    for key in ("track", "split", "size", "sketches"):
+        first, second = (report["protocol"][key] for report in reports)
+        if first != second:
+            raise ValueError(f"{name} and {other} are not of the same sketches: {key} is {first} and {second}.")
+    if reports[0]["names"] != reports[1]["names"]:
+        raise ValueError(f"{name} and {other} are not of the same sketches: their names differ.")
+    rows = [
+        [Row(row["name"], {}, row["per_image"]) for row in table["rows"] if row["name"] in report["protocol"]["models"]]
+        for report in reports
+        for table in report["tables"]
+        if table["key"] == "faces"
+    ]
+    resamples = reports[0]["protocol"]["resamples"]
+    made = paired_rows([rows[0][0], *(row for row in rows[1] if row.name != rows[0][0].name)], resamples)
+    columns = [metric for metric in HEADINGS if metric in made[0].figures]
+    lines = [line(["", *(HEADINGS[metric][0] for metric in columns)]), line(["---"] * (len(columns) + 1))]
+    for row in made:
+        lines.append(line([row.name, *(interval(asdict(row.figures[key]), HEADINGS[key][1]) for key in columns)]))
+    return "\n".join(lines) + "\n"
 
 
 def total(told: Mapping[str, Any]) -> str:
@@ -114,7 +146,11 @@ def filled(text: str) -> str:
         made = of_evaluation(REPORTS.parent / f"{found['name']}.json", found["keys"].split())
         return f"<!-- tables {found['name']} {found['keys']} -->\n{made}<!-- end -->\n"
 
-    return TABLES.sub(tables, BLOCK.sub(block, text))
+    def paired(found: re.Match[str]) -> str:
+        made = between(found["name"], found["other"])
+        return f"<!-- paired {found['name']} {found['other']} -->\n{made}<!-- end -->\n"
+
+    return PAIRED.sub(paired, TABLES.sub(tables, BLOCK.sub(block, text)))
 
 
 def take_over(folder: Path) -> None:

@@ -22,8 +22,8 @@ from .baselines import BLUR, mean_face, nearest_drawings, nearest_when_drawn
 from .device import device_in_words, drawing_device, exact_float32
 from .frozen import BENCHMARK_SEED, FrozenSketches
 from .grid import picture_grid
-from .intervals import Interval, paired_difference
-from .measures import METRICS, Measures, Row, in_row, line_figures
+from .intervals import Interval
+from .measures import METRICS, Measures, Row, in_row, line_figures, paired_rows
 from .protocol import TRACKS, Samples, artist_samples, in_one_style, read_photos, styles_of, synthetic_samples
 from .report import Report, Table
 
@@ -125,7 +125,7 @@ def evaluate(
         rows, beside = _baseline_rows(baselines, measures, samples, known[1], track, seed, mixture)
         faces += rows
     tables.append(Table("faces", "Faces", faces))
-    if paired := _paired_rows(faces, resamples):
+    if paired := paired_rows(faces, resamples):
         tables.append(Table("paired", "Image by image: the first model less each other row", paired))
     tables.append(
         Table(
@@ -220,21 +220,6 @@ def _nearest_photo(
             )
         return nearest_drawings(samples.sketch, known["artist"])
     return nearest_when_drawn(samples.sketch, known["photo"], seed, mixture, device=device)
-
-
-def _paired_rows(faces: Sequence[Row], resamples: int) -> list[Row]:
-    """By how much the first row exceeds each other one on the same images; nothing of rows without values of images."""
-    first, rows = faces[0], []
-    for other in faces[1:]:
-        figures = {}
-        for metric, values in other.per_image.items():
-            pairs = np.array([first.per_image[metric], values], dtype=np.float64)
-            pairs = pairs[:, np.isfinite(pairs).all(0)]  # the PSNR of equal images has no difference
-            if pairs.shape[1] >= 2:
-                figures[metric] = paired_difference(*pairs, resamples=resamples)
-        if figures:
-            rows.append(Row(f"{first.name} - {other.name}", figures, {}))
-    return rows
 
 
 def _lines(measures: Measures, samples: Samples, painted: Mapping[str, tuple[Tensor, Tensor | None]]) -> list[Row]:

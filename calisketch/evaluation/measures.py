@@ -19,11 +19,22 @@ from .device import chosen_device
 from .distribution import InceptionFeatures, frechet_distance, gaussian_mmd, kernel_distance
 from .edges import edge_counts, strokes_kept
 from .identity import FaceIdentity
-from .intervals import Interval, bootstrap, jackknife
+from .intervals import Interval, bootstrap, jackknife, paired_difference
 from .perceptual import lpips
 from .pixel import psnr, ssim
 
-__all__ = ["EDGECONNECT", "METRICS", "PAPER", "SET_DISTANCES", "WEIGHTS", "Measures", "Row", "in_row", "line_figures"]
+__all__ = [
+    "EDGECONNECT",
+    "METRICS",
+    "PAPER",
+    "SET_DISTANCES",
+    "WEIGHTS",
+    "Measures",
+    "Row",
+    "in_row",
+    "line_figures",
+    "paired_rows",
+]
 
 Array = NDArray[np.float64]
 
@@ -64,6 +75,21 @@ class Row:
     figures: Mapping[str, Interval]
     per_image: Mapping[str, list[Any]]
     note: str = ""
+
+
+def paired_rows(faces: Sequence[Row], resamples: int) -> list[Row]:
+    """By how much the first row exceeds each other one on the same images; nothing of rows without values of images."""
+    first, rows = faces[0], []
+    for other in faces[1:]:
+        figures = {}
+        for metric, values in other.per_image.items():
+            pairs = np.array([first.per_image[metric], values], dtype=np.float64)
+            pairs = pairs[:, np.isfinite(pairs).all(0)]  # the PSNR of equal images has no difference
+            if pairs.shape[1] >= 2:
+                figures[metric] = paired_difference(*pairs, resamples=resamples)
+        if figures:
+            rows.append(Row(f"{first.name} - {other.name}", figures, {}))
+    return rows
 
 
 class Measures:

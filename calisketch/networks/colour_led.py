@@ -81,7 +81,7 @@ def without_colours(generator: nn.Module) -> EncoderDecoder:
     said["in_channels"] -= CHANNELS
     weights = generator.state_dict()
     weights["encoder0.0.weight"] = weights["encoder0.0.weight"][:, : said["in_channels"]]
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # weights that are drawn and replaced: what is drawn next is as without
         made = EncoderDecoder(**said)
     made.load_state_dict(weights)
     return made.train(generator.training)

@@ -21,7 +21,6 @@ from calisketch.evaluation import (
     InceptionFeatures,
     Report,
     evaluate,
-    evaluating,
     precision_recall,
     psnr,
     ssim,
@@ -30,7 +29,7 @@ from calisketch.evaluation.baselines import mean_face, nearest_drawings, nearest
 from calisketch.evaluation.frozen import draw_frozen, freeze
 from calisketch.evaluation.grid import picture_grid, places_of_interest
 from calisketch.evaluation.intervals import paired_difference
-from calisketch.evaluation.measures import Row
+from calisketch.evaluation.measures import Row, paired_rows
 from calisketch.evaluation.protocol import read_photos
 from calisketch.networks import LPIPS, EncoderDecoder
 from calisketch.sketching import STYLES, SketchMixture
@@ -138,7 +137,7 @@ def test_a_difference_is_over_the_images_where_there_is_one() -> None:
     one, other = [math.inf, 20.0, 21.0, 22.0, 30.0], [20.0, math.inf, 20.0, 20.0, math.nan]
     none = [math.inf] * 4 + [1.0]
     rows = [Row("a", {}, {"psnr": one, "ssim": one}), Row("b", {}, {"psnr": other, "ssim": none}), Row("c", {}, {})]
-    (row,) = evaluating._paired_rows(rows, 100)
+    (row,) = paired_rows(rows, 100)
     assert (row.name, list(row.figures)) == ("a - b", ["psnr"])
     assert (row.figures["psnr"].value, row.figures["psnr"].count) == (1.5, 2)
 
