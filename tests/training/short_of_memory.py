@@ -43,7 +43,7 @@ def main(run_dir: str, megabytes: int) -> None:
     print(train_command.main([*command, "stages=[scn]", "batch_size=2"]))
     before = digests(run_dir)
     resource.setrlimit(resource.RLIMIT_AS, (memory_in_use() + megabytes * 2**20, unlimited[1]))
-    print(train_command.main([*command, "stages=[scn, isn]", "batch_size=512"]))
+    print(train_command.main([*command, "stages=[scn, isn]", "batch_size=2048"]))
     print("unchanged" if before and digests(run_dir) == before else "changed")
     print(train_command.main([*command, "stages=[scn, isn]", "batch_size=2", "accumulate=2"]))
 
