@@ -2,7 +2,7 @@
 
 The default is the fastest way that is safe everywhere: the network in fewer operations (`networks.inference_form`), in
 bfloat16 where the device is quick in it. With the default model and 32 drawings bfloat16 moves a face by .2 grey levels
-in the mean and by 5 at most (MODEL_CARD.md); the images of a batch come out as each does alone.
+in the mean and by 6 at most (MODEL_CARD.md); the images of a batch come out as each does alone.
 """
 
 from __future__ import annotations

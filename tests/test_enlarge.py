@@ -90,18 +90,55 @@ def test_the_recipe_starts_where_its_table_compares(tmp_path: Path, monkeypatch:
     import recipe
 
     parts = dict(recipe.parts(composed("recipe", "recipe=fine", "data.cuhk=photos", f"out={tmp_path}")))
-    tables = [part for name in ("cuhk_synthetic", "cuhk_artist") for part in (f"{name}, before it", name)]
-    assert list(parts) == ["large, before it", "large", "fine", "pix2pix", *tables]
+    made = [f"cuhk_synthetic, before it, {number} of 3" for number in (1, 2, 3)]
+    order = ["large, before it", "large", "fine", "lpips", "features, before it", "features", "pix2pix", *made]
+    assert list(parts) == [*order, "cuhk_synthetic", "cuhk_artist"]
     start = parts["large, before it"][-1]
-    large, fine = (composed("train", *parts[name][2:]) for name in ("large", "fine"))
+    runs = {name: composed("train", *parts[name][2:]) for name in ("large", "fine", "lpips", "features")}
+    large, fine, lpips, features = runs.values()
     assert large.init_from == start
-    assert fine.init_from == f"{large.run_dir}/model"
-    assert [each.system.isn.generator.head for each in (large, fine)] == ["tanh", "tanh_chroma4"]
-    assert fine.system.isn.discriminator._target_.endswith(".FeatureDiscriminator")
-    checkpoint, best = parts["cuhk_synthetic, before it"][-2:]
+    assert fine.init_from == lpips.init_from == f"{large.run_dir}/model"
+    heads = ["tanh", "tanh_chroma4", "tanh_chroma4", "tanh_chroma4"]
+    assert [each.system.isn.generator.head for each in runs.values()] == heads
+    discriminators = ["SNPatchGAN", "FeatureDiscriminator", "SNPatchGAN", "FeatureDiscriminator"]
+    assert [each.system.isn.discriminator._target_.rpartition(".")[2] for each in runs.values()] == discriminators
+    for each in (lpips, features):
+        isn = each.system.isn
+        assert (isn.perceptual_weight, isn.style_weight, isn.lpips_weight, isn.l1_weight) == (0, 0, 0.7, 10)
+        assert each.validate_every == 50
+    schedule = features.system.schedules.joint
+    assert (schedule.iterations, schedule.learning_rate) == (150, 1e-4)
+    best = f"{tmp_path}/lpips_best"
+    assert parts["features, before it"][-2:] == [f"{lpips.run_dir}/checkpoints/best-joint.safetensors", best]
+    assert features.init_from == best
+    smoothed, (checkpoint, fine_best) = parts[made[0]][-1], parts[made[1]][-2:]
+    assert parts[made[0]][2] == f"{large.run_dir}/model"
     assert checkpoint == f"{fine.run_dir}/checkpoints/best-joint.safetensors"
-    models = [best, f"{large.run_dir}/model", start, f"{tmp_path}/pix2pix/model"]
+    averaged = parts[made[2]][2:]
+    assert averaged[:3] == [f"{features.run_dir}/model", best, f"{lpips.run_dir}/model"]
+    assert (averaged[3], averaged[-2]) == ("--shares", "--out")
+    shipped = CaliSketch.from_pretrained("cuhk-small-256").info["mean of"]
+    assert [float(share) for share in averaged[4:-2]] == list(shipped.values())
+    models = [averaged[-1], averaged[0], best, fine_best, smoothed, f"{large.run_dir}/model", start]
+    models.append(f"{tmp_path}/pix2pix/model")
     assert list(composed("evaluate", *parts["cuhk_synthetic"][2:]).model) == models
+    assert list(composed("evaluate", *parts["cuhk_artist"][2:]).model) == [models[0], fine_best, models[-1]]
+
+
+def test_what_is_made_before_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import recipe
+
+    def listed(*more: str) -> list[str]:
+        cfg = composed("recipe", "recipe=fine", "data.cuhk=photos", f"out={tmp_path}", "only=[cuhk_artist]", *more)
+        return [name for name, _ in recipe.parts(cfg)]
+
+    (tmp_path / "fine_best").mkdir()
+    (tmp_path / "fine_best" / "config.json").write_text("{}")
+    assert listed() == [*(f"cuhk_artist, before it, {number} of 3" for number in (1, 3)), "cuhk_artist"]
+    for wrong in ("[save_model.py]", "[[save_model.py]]", "[save_model.py,[a,b]]", "[[save_model.py,[a,b]]]"):
+        with pytest.raises(recipe.RecipeError, match=r"before cuhk_artist expected \[TOOL, ARGUMENT, ..., FOLDER\]"):
+            listed(f"tables.cuhk_artist.before={wrong}")
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -78,5 +78,7 @@ def test_the_recipe_trains_what_the_tool_writes(tmp_path: Path, monkeypatch: pyt
     assert training.system.isn.generator.head == made[made.index("--head") + 1]
     assert training.system.isn.generator._target_.endswith(".EncoderDecoder")
     for table in ("cuhk_synthetic", "cuhk_artist"):
+        chosen = "recipe=smooth", "data.cuhk=photos", f"out={tmp_path}", f"only=[{table}]"
+        parts = dict(recipe.parts(composed("recipe", *chosen)))
         assert f"{training.run_dir}/checkpoints/best-joint.safetensors" in parts[f"{table}, before it"]
         assert any(parts[f"{table}, before it"][-1] in argument for argument in parts[table])

@@ -94,7 +94,7 @@ def between(name: str, other: str) -> str:
 
 def total(told: Mapping[str, Any]) -> str:
     """The steps of a model's stages, after those of the models it was made from: "500 + 700"."""
-    counts = [told.get("steps before") or {}, told["steps"]]
+    counts = [told.get("steps before") or {}, told.get("steps") or {}]
     if not all(isinstance(each, Mapping) for each in counts):
         return str(told["steps"])
     return " + ".join(str(count) for each in counts for count in each.values())

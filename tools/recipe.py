@@ -4,7 +4,8 @@ Each run is a ``tools/train.py`` of its own in ``out/NAME``, each table a ``tool
 where it names a comparison) in ``out/tables``; what is done is passed over, what was stopped goes on. With ``minutes``
 each run's steps are chosen by how fast this machine turns out to be: a run's ``share`` is of the time that those before
 it have left, and a trial of a few steps is counted in, as is all that a run takes beside its steps. A ``stage`` that is
-a group names several, each with its part of the run's time; a run's own ``common`` is in place of the recipe's.
+a group names several, each with its part of the run's time; a run's own ``common`` is in place of the recipe's. What
+a run or a table has ``before`` it, a tool's command or several, makes model folders that it needs.
 """
 
 from __future__ import annotations
@@ -219,13 +220,26 @@ def parts(cfg: DictConfig) -> Iterator[tuple[str, list[str]]]:
             f"minutes={cfg.minutes}: this recipe's runs do not say their {', '.join(lacking)}, so that no steps can be "
             "fitted. Leave minutes out for the recipe's own steps, or take recipe=gpu_256."
         )
+    made: set[str] = set()
     for make, group in ((training, cfg.runs), (evaluation, cfg.tables)):
         for name in group:
             if chosen is None or name in chosen:
-                if (before := group[name].get("before")) and not (Path(before[-1]) / "config.json").is_file():
-                    tool, *arguments = map(str, before)
-                    yield f"{name}, before it", [sys.executable, str(ROOT / "tools" / tool), *arguments]
+                yield from _before(name, group[name].get("before") or [], made)
                 yield name, make(cfg, name)
+
+
+def _before(name: str, before: Sequence[Any], made: set[str]) -> Iterator[tuple[str, list[str]]]:
+    """The tool, or tools one after the other, that make what a run or table needs; the last word is the folder, passed
+    over if it is there or in ``made``, to which it is added."""
+    commands = [list(each) for each in ([before] if before and isinstance(before[0], str) else before)]
+    for number, words in enumerate(commands, start=1):
+        if len(words) < 2 or not all(isinstance(word, str | int | float) for word in words):
+            raise RecipeError(f"before {name} expected [TOOL, ARGUMENT, ..., FOLDER], or a list of such; got {before}.")
+        tool, *arguments = map(str, words)
+        if arguments[-1] not in made and not (Path(arguments[-1]) / "config.json").is_file():
+            label = "before it" if len(commands) == 1 else f"before it, {number} of {len(commands)}"
+            yield f"{name}, {label}", [sys.executable, str(ROOT / "tools" / tool), *arguments]
+        made.add(arguments[-1])
 
 
 def _asked_of(cfg: DictConfig, name: str) -> tuple[str, bool]:

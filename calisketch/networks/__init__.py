@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from .average import averaged
 from .coarse_to_fine import CoarseToFine, enlarged
 from .colour_led import ColourLed, without_colours
 from .encoder_decoder import EncoderDecoder
@@ -50,6 +51,7 @@ __all__ = [
     "PatchGAN70",
     "SNPatchGAN",
     "UNet",
+    "averaged",
     "enlarged",
     "mean_logit",
     "per_scale",
