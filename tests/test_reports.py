@@ -97,6 +97,30 @@ def test_the_documents_give_the_figures_of_the_reports() -> None:
                 assert abs(float(text) - value) <= 0.5000001 * 10**-digits, (*where, text, value)
 
 
+def test_the_card_tells_series_of_photos_apart_as_the_report_does() -> None:
+    """Training people are of the series f and m only: the first number of a pair is of test people of these."""
+    report = EVALUATIONS[f"{pipeline.DEFAULT_MODEL}-synthetic"]
+    split = json.loads((ROOT / "data" / "cuhk_split.json").read_text())
+    series = np.array([name.split("-")[0] for name in report["names"]])
+    seen = np.isin(series, [name.split("-")[0] for name in split["train"]])
+    assert (seen.sum(), (~seen).sum()) == (44, 56)
+    assert set(series[~seen]) == {"f1", "m1"}
+    card = " ".join((ROOT / "MODEL_CARD.md").read_text(encoding="utf-8").split())
+    told = re.search(
+        r"PSNR is (\S+) \[.{12}\] on the 44 and (\S+) \[.{12}\] on the 56; "
+        r"SSIM is (\S+) and (\S+), identity (\S+) and (\S+)\. ",
+        card,
+    )
+    assert told
+    values = rows_of(report, "faces")[pipeline.DEFAULT_MODEL]["per_image"]
+    means = [np.array(values[metric])[of].mean() for metric in ("psnr", "ssim", "identity") for of in (seen, ~seen)]
+    for text, mean in zip(told.groups(), means, strict=True):
+        digits = len(text.rstrip(",").partition(".")[2])
+        assert abs(float(text.rstrip(",")) - mean) <= 0.5000001 * 10**-digits
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"it has {told[1]} dB, on the 56 of series photographed in other light {told[2]} " in readme
+
+
 def test_the_first_test_photos_have_the_figures_of_the_report(cuhk_root: Path, shared_weights: Path) -> None:
     """The report again, as far as a test has time for: eight sketches, every figure of each face."""
     model = CaliSketch.from_pretrained(pipeline.DEFAULT_MODEL, precision="fp32")
