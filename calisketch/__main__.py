@@ -19,8 +19,8 @@ from . import (
     computing,
     hub,
     images,
+    model_names,
     pi_rec_command,
-    pipeline,
     sketcher_command,
     studio_command,
     x_gans_command,
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--out", type=Path, required=True, help="folder for the results, written as PNG")
         command.add_argument(
             "--model",
-            default=pipeline.DEFAULT_MODEL,
+            default=model_names.DEFAULT_MODEL,
             help="name of a shipped model, a model folder, or https://HOST/FOLDER#sha256=HEX (%(default)s)",
         )
         command.add_argument(

@@ -12,7 +12,8 @@ import torch
 from . import model_folder
 from .computing import Precision
 from .model_folder import ModelFolderError
-from .pipeline import CaliSketch, folder_of
+from .model_names import folder_of
+from .pipeline import CaliSketch
 
 
 def load_model(

@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import Subset
 
-from . import model_folder, pipeline
+from . import model_folder, model_names
 from .any_model import load_model
 from .datasets import PreparedPhotos
 from .datasets.photos import SPLITS
@@ -118,7 +118,7 @@ def _told(folder: Any, model: Any) -> dict[str, Any]:
         for name in ("name", "steps", "steps before", "photos", "validation")
         if name in model.info
     }
-    hashes = model_folder.read_config(pipeline.folder_of(folder)).get("sha256", {})
+    hashes = model_folder.read_config(model_names.folder_of(folder)).get("sha256", {})
     return {**known, "sha256": {name: digest for name, digest in hashes.items() if name != "networks"}}
 
 

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from . import __version__, model_folder, pipeline
+from . import __version__, model_folder, model_names, pipeline
 from .colours import CHANNELS
 from .computing import Framed, on_device
 from .networks.inference_form import for_inference
@@ -71,7 +71,7 @@ def export_folder(model: str | os.PathLike[str], folder: str | os.PathLike[str])
         as `CaliSketch.from_pretrained` and `export`.
     """
     need_extra(("onnx", "onnxscript", "onnxruntime"))
-    source = pipeline.folder_of(model)
+    source = model_names.folder_of(model)
     loaded = pipeline.CaliSketch.from_pretrained(source, precision="fp32")
     recorded = model_folder.read_config(source).get("sha256", {})
     return export(loaded, folder, {name: digest for name, digest in recorded.items() if name != "networks"})

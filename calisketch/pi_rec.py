@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import images, model_folder, pipeline
+from . import images, model_folder, model_names
 from .answers import face_in_kind
 from .checks import check_image
 from .computing import Computing, Precision, checked_device, device_of, on_device
@@ -88,7 +88,7 @@ class PIRec:
             DownloadError, WrongContent, ValueError: as for `hub.fetch_model`.
             ModelFolderError: the folder is not a whole model, or one of another kind.
         """
-        networks, config = model_folder.load(pipeline.folder_of(model, sha256), GENERATORS)
+        networks, config = model_folder.load(model_names.folder_of(model, sha256), GENERATORS)
         if networks.keys() != {NETWORK}:
             other = [f"It is one for {loader}." for name, loader in _KINDS.items() if name in networks]
             raise model_folder.ModelFolderError(

@@ -14,21 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from . import hub, images, model_folder
+from . import images, model_folder
 from .answers import drawing_in_kind, face_in_kind
 from .checks import check_image
 from .colours import CHANNELS, GivenColours, Unpainted, beside, need_colours, takes_colours
 from .computing import Computing, Engine, Precision, checked_device, device_of, on_device
 from .ink import Page
+from .model_names import DEFAULT_MODEL, folder_of
 from .networks import GENERATORS, ColourLed
 from .options import check_channels, checked_options, need_scn
 from .placement import Align
 from .sheets import colours_of, inks_of, read_sheets
 from .stage import Batch, Schedule
 
-DEFAULT_MODEL = "cuhk-small-256"
-
-_MODELS = Path(__file__).parent / "models"
 _CHANNELS_REMEDY = "The first network is G1 (sketch to refined sketch), the second G2 (refined sketch to face)."
 _BATCH = 8  # images that go through the networks at a time, unless it is said otherwise
 
@@ -389,24 +387,6 @@ def synthesize(sketch: Any, strength: float | None = None, return_refined: bool 
 @lru_cache(maxsize=1)
 def _default_model() -> CaliSketch:
     return CaliSketch.from_pretrained(DEFAULT_MODEL)
-
-
-def available_models() -> list[str]:
-    """The names of the models that are shipped with the package."""
-    return sorted(path.parent.name for path in _MODELS.glob(f"*/{model_folder.CONFIG_FILE}"))
-
-
-def folder_of(model: str | os.PathLike[str], sha256: str | None = None) -> Path:
-    """Where a model lies that is named as for `CaliSketch.from_pretrained`; errors as there."""
-    if isinstance(model, str) and hub.is_address(model):
-        return hub.fetch_model(model, sha256)
-    folder = _MODELS / model if isinstance(model, str) and model in available_models() else Path(model)
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(
-            f"no model {str(model)!r}: it is neither a folder nor the name of a shipped model. "
-            f"Shipped: {', '.join(available_models()) or 'none'}. Give one of these, or the folder of a trained model."
-        )
-    return folder if sha256 is None else hub.check_hash(folder, sha256)
 
 
 def _for_inference(network: nn.Module) -> nn.Module:

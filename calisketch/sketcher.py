@@ -20,10 +20,10 @@ from .answers import drawing_in_kind
 from .checks import check_image
 from .computing import Computing, checked_device, device_of, on_device
 from .model_folder import ModelFolderError
+from .model_names import folder_of
 from .networks import GENERATORS
 from .options import check_batch_size
 from .pictures import Picture, read_picture, to_tensor
-from .pipeline import folder_of
 from .placement import Align, Placement, fit_to_square
 from .sheets import in_batches
 from .sketching.learned import NETWORK, check_draws, sketcher_of

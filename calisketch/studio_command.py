@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from . import hub, pipeline
+from . import hub, model_names, pipeline
 from .images import shown
 
 NAMELESS = "model"
@@ -26,7 +26,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         nargs="+",
         action="extend",
         help="models to choose from, the first one chosen: names of shipped models, model folders, or "
-        f"https://HOST/FOLDER#sha256=HEX ({pipeline.DEFAULT_MODEL})",
+        f"https://HOST/FOLDER#sha256=HEX ({model_names.DEFAULT_MODEL})",
     )
     command.add_argument(
         "--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 lets other machines in (%(default)s)"
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         models = {
             name: pipeline.CaliSketch.from_pretrained(model, device=options.device)
-            for name, model in named(options.model or [pipeline.DEFAULT_MODEL]).items()
+            for name, model in named(options.model or [model_names.DEFAULT_MODEL]).items()
         }
         with _terminated_as_interrupted():
             serve(models, options.host, options.port, in_browser=options.open)
@@ -83,7 +83,7 @@ def named(models: Sequence[str]) -> dict[str, str]:
 def _name(model: str) -> str:
     if hub.is_address(model):
         return model.partition("#")[0].rstrip("/").rpartition("/")[2]
-    if model in pipeline.available_models():
+    if model in model_names.available_models():
         return model
     path = Path(model).absolute()
     return shown(path.parent.name if path.name == NAMELESS else path.name) or shown(model)

@@ -22,10 +22,10 @@ from .checks import check_image
 from .computing import Computing, checked_device, device_of, on_device
 from .drafts import over_white
 from .images import SketchError
+from .model_names import folder_of
 from .networks import GENERATORS
 from .options import check_batch_size, check_channels, is_number, whole_number
 from .pictures import Framed, Picture, Values, read_picture, to_tensor, to_values
-from .pipeline import folder_of
 from .point_file import PointFileError
 from .point_sampling import Where, known_in_frame, photo_to_points, points_to_picture
 from .sheets import in_batches

@@ -13,7 +13,7 @@ CONFIGURED = {"train_config", "hydra_entry", "prepare_command", "train_command",
 LAYERS = [
     {"_torchvision_shim", "checks", "download", "stage", "weights"},
     {"images", "pictures", "colours", "sheets", "answers", "decoding", "wholeness", "ink", "alignment", "placement"}
-    | {"options", "drafts", "model_folder", "weight_files", "hub", "point_file", "range_coder"},
+    | {"options", "drafts", "model_folder", "model_names", "weight_files", "hub", "point_file", "range_coder"},
     {"networks"},
     {"computing", "onnx_graph"},
     {"sketching", "point_sampling"},  # its edge maps wrap networks.hed

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import calisketch
-from calisketch import CaliSketch, pipeline
+from calisketch import CaliSketch, model_names, pipeline
 from calisketch.images import SketchError
 from calisketch.networks import EncoderDecoder, MRUUNet
 
@@ -255,7 +255,7 @@ def test_improved_2_is_saved_and_loaded_too(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_shipped_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "_MODELS", tmp_path)
+    monkeypatch.setattr(model_names, "_MODELS", tmp_path)
     (tmp_path / "small-one").mkdir()
     (tmp_path / "small-one" / "config.json").write_text("{}")
     with pytest.raises(FileNotFoundError, match=r"no model 'large-one'.*Shipped: small-one"):
@@ -280,8 +280,8 @@ def test_networks_in_each_others_place_are_refused(model: CaliSketch, tmp_path: 
 def test_the_module_functions_use_the_default_model_loaded_once(
     model: CaliSketch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(pipeline, "_MODELS", tmp_path)
-    model.save_pretrained(tmp_path / pipeline.DEFAULT_MODEL, half=False)
+    monkeypatch.setattr(model_names, "_MODELS", tmp_path)
+    model.save_pretrained(tmp_path / model_names.DEFAULT_MODEL, half=False)
     pipeline._default_model.cache_clear()
     try:
         sketch = example(side=64)
@@ -294,7 +294,7 @@ def test_the_module_functions_use_the_default_model_loaded_once(
 
 def test_the_shipped_model_paints_the_examples() -> None:
     shipped = CaliSketch.from_pretrained()
-    folder = Path(pipeline.__file__).parent / "models" / pipeline.DEFAULT_MODEL
+    folder = Path(pipeline.__file__).parent / "models" / model_names.DEFAULT_MODEL
     assert (folder / "model.safetensors").stat().st_size <= 12e6
     faces, drawings = shipped.synthesize([EXAMPLES / f"{name}.png" for name in NAMES[:3]], return_refined=True)
     for face, drawing in zip(faces, drawings, strict=True):

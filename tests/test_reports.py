@@ -14,7 +14,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from calisketch import CaliSketch, hub, pipeline
+from calisketch import CaliSketch, hub, model_names
 from calisketch.datasets.align import resize
 from calisketch.evaluation import FrozenSketches, benchmark_sketches
 from calisketch.evaluation.evaluating import described
@@ -99,7 +99,7 @@ def test_the_documents_give_the_figures_of_the_reports() -> None:
 
 def test_the_card_tells_series_of_photos_apart_as_the_report_does() -> None:
     """Training people are of the series f and m only: the first number of a pair is of test people of these."""
-    report = EVALUATIONS[f"{pipeline.DEFAULT_MODEL}-synthetic"]
+    report = EVALUATIONS[f"{model_names.DEFAULT_MODEL}-synthetic"]
     split = json.loads((ROOT / "data" / "cuhk_split.json").read_text())
     series = np.array([name.split("-")[0] for name in report["names"]])
     seen = np.isin(series, [name.split("-")[0] for name in split["train"]])
@@ -112,7 +112,7 @@ def test_the_card_tells_series_of_photos_apart_as_the_report_does() -> None:
         card,
     )
     assert told
-    values = rows_of(report, "faces")[pipeline.DEFAULT_MODEL]["per_image"]
+    values = rows_of(report, "faces")[model_names.DEFAULT_MODEL]["per_image"]
     means = [np.array(values[metric])[of].mean() for metric in ("psnr", "ssim", "identity") for of in (seen, ~seen)]
     for text, mean in zip(told.groups(), means, strict=True):
         digits = len(text.rstrip(",").partition(".")[2])
@@ -123,8 +123,8 @@ def test_the_card_tells_series_of_photos_apart_as_the_report_does() -> None:
 
 def test_the_first_test_photos_have_the_figures_of_the_report(cuhk_root: Path, shared_weights: Path) -> None:
     """The report again, as far as a test has time for: eight sketches, every figure of each face."""
-    model = CaliSketch.from_pretrained(pipeline.DEFAULT_MODEL, precision="fp32")
-    report = EVALUATIONS[f"{pipeline.DEFAULT_MODEL}-synthetic"]
+    model = CaliSketch.from_pretrained(model_names.DEFAULT_MODEL, precision="fp32")
+    report = EVALUATIONS[f"{model_names.DEFAULT_MODEL}-synthetic"]
     manifest = FrozenSketches.read(benchmark_sketches())
     names = list(manifest.sketches)[:8]
     assert report["names"][:8] == names
@@ -136,7 +136,7 @@ def test_the_first_test_photos_have_the_figures_of_the_report(cuhk_root: Path, s
     few.check(photo, sketch, SketchMixture())
     face, _ = model.synthesize(sketch, 1.0, True, align=False, page=False, polarity="light_on_dark")
     measured = Measures(photo, ["psnr", "ssim", "lpips", "identity"], required=True).of("again", face)
-    kept = rows_of(report, "faces")[pipeline.DEFAULT_MODEL]["per_image"]
+    kept = rows_of(report, "faces")[model_names.DEFAULT_MODEL]["per_image"]
     for metric, tolerance in (("psnr", 0.01), ("ssim", 5e-4), ("lpips", 5e-4), ("identity", 2e-3)):
         got = torch.tensor(measured.per_image[metric])
         assert (got - torch.tensor(kept[metric][:8])).abs().max() <= tolerance, metric
@@ -191,7 +191,7 @@ def test_the_cards_commands_compare_models_with_their_own_reports() -> None:
     for command in commands:
         given = dict(each.split("=", 1) for each in command.replace('"', "").split())
         report = EVALUATIONS[Path(given["against"]).stem]["protocol"]
-        assert Path(given.get("model", pipeline.DEFAULT_MODEL)).name in report["models"], command
+        assert Path(given.get("model", model_names.DEFAULT_MODEL)).name in report["models"], command
         assert given.get("track", "synthetic") == report["track"], command
         assert Path(given["data.root"]).name.rstrip("0123456789") in ("cuhk", "faces")
         assert str(report["size"]) in given["data.root"], command

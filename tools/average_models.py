@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from calisketch import CaliSketch, hub, pipeline
+from calisketch import CaliSketch, hub, model_names
 from calisketch.networks import averaged
 
 OF_ONE = ("steps", "steps before", "made from", "trained", "validation")
@@ -36,7 +36,7 @@ def info_of(models: Sequence[CaliSketch], named: Sequence[str], shares: Sequence
         "mean of": [
             {
                 "name": model.info.get("name", name),
-                "sha256": hub.published_hash(pipeline.folder_of(name)),
+                "sha256": hub.published_hash(model_names.folder_of(name)),
                 "share": share,
             }
             for name, model, share in parts

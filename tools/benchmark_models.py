@@ -9,7 +9,7 @@ import benchmark_inference
 import torch
 from torch import Tensor
 
-from calisketch import CaliSketch, hub, images, pipeline
+from calisketch import CaliSketch, hub, images, model_names
 from calisketch.sheets import inks_of, read_sheets
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -28,7 +28,7 @@ def measure(model: str, way: str, batch: int, repeats: int, device: torch.device
     Raises:
         as `CaliSketch.from_pretrained` and `hub.published_hash`.
     """
-    folder = pipeline.folder_of(model)
+    folder = model_names.folder_of(model)
     loaded = CaliSketch.from_pretrained(folder, device)
     networks = {"SCN": loaded.scn_generator, "ISN": loaded.isn_generator}
     there = {name: network for name, network in networks.items() if network is not None}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
 
-from calisketch import CaliSketch, pipeline
+from calisketch import CaliSketch, model_names
 
 ROOT = Path(__file__).resolve().parents[1]
 TILE, GAP, BLOCKS = 192, 6, 2
@@ -23,7 +23,9 @@ STEPS = {"scn": 8, "isn": 8, "joint": 4}
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=pipeline.DEFAULT_MODEL, help="shipped model or model folder (%(default)s)")
+    parser.add_argument(
+        "--model", default=model_names.DEFAULT_MODEL, help="shipped model or model folder (%(default)s)"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "demo.png", help="the picture (%(default)s)")
     parser.add_argument("--no-training", action="store_true", help="leave the training steps out")
     options = parser.parse_args()

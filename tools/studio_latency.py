@@ -24,8 +24,8 @@ import torch
 
 from calisketch import CaliSketch
 from calisketch.computing import Precision
+from calisketch.model_names import DEFAULT_MODEL
 from calisketch.networks import EncoderDecoder
-from calisketch.pipeline import DEFAULT_MODEL
 from calisketch.studio.serve import studio
 
 if TYPE_CHECKING:
