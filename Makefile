@@ -91,7 +91,7 @@ reproduce: install ## both models and their tables: make reproduce CUHK=... PHOT
 	$(BIN)/python tools/recipe.py recipe=$(RECIPE) data.cuhk=data/cuhk$(RECIPE_SIZE) data.general=data/faces$(RECIPE_SIZE) out="$(or $(OUT),runs/$(RECIPE))" $(if $(MINUTES),minutes=$(MINUTES))
 
 smoke: install ## trains all three stages in miniature, in under a minute, on faces drawn by a procedure
-	$(BIN)/python tools/train.py experiment=smoke
+	$(BIN)/python tools/train.py experiment=smoke/cali_sketch
 
 wheel: install ## dist/*.whl with configurations and the default model inside
 	$(BIN)/python -m build --wheel

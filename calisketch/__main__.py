@@ -13,21 +13,18 @@ from typing import get_args
 
 from PIL import Image
 
-from . import (
-    CaliSketch,
-    __version__,
-    computing,
-    hub,
-    images,
-    model_names,
-    pi_rec_command,
-    sketcher_command,
-    studio_command,
-    x_gans_command,
-)
-from .any_model import load_model
-from .colours import Unpainted, need_colours
-from .command_files import Beside, answer_all
+from . import CaliSketch, __version__
+from .boundary import images
+from .boundary.colours import Unpainted, need_colours
+from .commands import pi_rec as pi_rec_command
+from .commands import sketcher as sketcher_command
+from .commands import studio as studio_command
+from .commands import x_gans as x_gans_command
+from .commands.files import Beside, answer_all
+from .inference import computing
+from .relatives.any_model import load_model
+from .weights import address as hub
+from .weights import names as model_names
 
 _PAGE = {"auto": "auto", "yes": True, "no": False}
 COMMANDS = {
@@ -126,7 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write a model as ONNX files (extra export)")
     export.add_argument("model", metavar="MODEL", help="as for --model above")
     export.add_argument("folder", type=Path, metavar="OUT", help="folder for scn.onnx, isn.onnx and cali_sketch.onnx")
-    commands.add_parser("train", help="train a model; arguments as for tools/train.py, e.g. experiment=smoke")
+    commands.add_parser(
+        "train", help="train a model, e.g. experiment=smoke/cali_sketch (arguments as for tools/train.py)"
+    )
     commands.add_parser("evaluate", help="measure models; arguments as for tools/evaluate.py, e.g. data.root=FOLDER")
     commands.add_parser("compare", help="put a paper's claims to the test; arguments as for tools/compare.py")
     return parser
@@ -142,11 +141,11 @@ def _strength(text: str) -> float:
 def _by_hydra(command: str, arguments: list[str]) -> int:
     try:
         if command == "evaluate":
-            from .evaluate_command import main as run
+            from .commands.evaluate import main as run
         elif command == "compare":
-            from .compare_command import main as run
+            from .commands.compare import main as run
         else:
-            from .train_command import main as run
+            from .commands.train import main as run
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("calisketch"):
             raise

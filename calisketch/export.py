@@ -2,8 +2,8 @@
 
 Each takes ink of the model's side, as `CaliSketch` makes it of a sketch: (B, 1, side, side), float32 in [0, 1], ink = 1
 on paper = 0, of any batch size; a model that takes colours takes them as one more input, (B, 4, side, side), all zeros
-for none (`calisketch.colours`). What a reader of a file needs to know is in its metadata. To run a model by OpenVINO
-with pictures in and out, `CaliSketch.from_pretrained(..., engine="openvino")` needs no export.
+for none (`calisketch.boundary.colours`). What a reader of a file needs to know is in its metadata. To run a model by
+OpenVINO with pictures in and out, `CaliSketch.from_pretrained(..., engine="openvino")` needs no export.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from . import __version__, model_folder, model_names, pipeline
-from .colours import CHANNELS
-from .computing import Framed, on_device
-from .networks.inference_form import for_inference
-from .onnx_graph import OPSET, need_extra, onnxruntime_run, to_onnx
+from . import __version__, pipeline
+from .boundary.colours import CHANNELS
+from .inference.computing import Framed, on_device
+from .inference.onnx_graph import OPSET, need_extra, onnxruntime_run, to_onnx
+from .inference.rewriting import for_inference
+from .weights import folder as model_folder
+from .weights import names as model_names
 
 TOLERANCE = 2e-4
 """How far any value of a file's answer may be from the model's, of [0, 1]: a twentieth of a grey level."""

@@ -20,10 +20,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
-from . import alignment, decoding, images
-from .colours import takes_colours
-from .datasets.align import align_photo, centre_square, resize
-from .datasets.conditions import PhotosWith
+from .boundary import alignment, decoding, images
+from .boundary.colours import takes_colours
+from .datasets.preparing.aligned import align_photo, centre_square, resize
+from .datasets.reading.conditioned_photos import PhotosWith
 from .isn import ISN
 from .networks import HED
 from .scn import SCN

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .boundary.colours import CHANNELS, beside, need_colours, takes_colours
 from .checks import check_image, check_positive
-from .colours import CHANNELS, beside, need_colours, takes_colours
 from .losses import (
     DiffAugment,
     feature_matching,
@@ -51,8 +51,8 @@ class Looks(NamedTuple):
 class ISN(nn.Module):
     """G2: R (B, 1, H, W) -> P (B, 3, H, W), with D2, which tells photos from P.
 
-    A generator of 5 input channels is given colours beside R (`calisketch.colours`; not the paper's). The losses are
-    the same: where colours are given they bring P nearer to the photo, so G2 learns to follow them.
+    A generator of 5 input channels is given colours beside R (`boundary.colours`; not the paper's). The losses
+    are the same: where colours are given they bring P nearer to the photo, so G2 learns to follow them.
 
     Args:
         generator: G2; the paper's encoder-decoder with a (tanh + 1) / 2 head if None.
@@ -175,8 +175,8 @@ class ISN(nn.Module):
         if "colours" not in batch:
             raise ValueError(
                 f"this ISN takes colours (generator.in_channels is 5), and the batch has none; it has {sorted(batch)}. "
-                "Train it on photos with the maker sketching.ColorStrokes, called colours, as experiment=colour does "
-                "(calisketch.datasets.photos_with), or set generator.in_channels to 1."
+                "Train it on photos with the maker sketching.ColorStrokes, called colours, as experiment=own/colour "
+                "does (calisketch.datasets.photos_with), or set generator.in_channels to 1."
             )
         return batch["colours"]
 

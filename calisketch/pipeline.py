@@ -14,18 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from . import images, model_folder
-from .answers import drawing_in_kind, face_in_kind
+from .boundary import images
+from .boundary.answers import drawing_in_kind, face_in_kind
+from .boundary.colours import CHANNELS, GivenColours, Unpainted, beside, need_colours, takes_colours
+from .boundary.ink import Page
+from .boundary.placement import Align
+from .boundary.sheets import colours_of, inks_of, read_sheets
 from .checks import check_image
-from .colours import CHANNELS, GivenColours, Unpainted, beside, need_colours, takes_colours
-from .computing import Computing, Engine, Precision, checked_device, device_of, on_device
-from .ink import Page
-from .model_names import DEFAULT_MODEL, folder_of
+from .inference.computing import Computing, Engine, Precision, checked_device, device_of, on_device
 from .networks import GENERATORS, ColourLed
 from .options import check_channels, checked_options, need_scn
-from .placement import Align
-from .sheets import colours_of, inks_of, read_sheets
 from .stage import Batch, Schedule
+from .weights import folder as model_folder
+from .weights.names import DEFAULT_MODEL, folder_of
 
 _CHANNELS_REMEDY = "The first network is G1 (sketch to refined sketch), the second G2 (refined sketch to face)."
 _BATCH = 8  # images that go through the networks at a time, unless it is said otherwise
@@ -41,7 +42,7 @@ class CaliSketch:
         scn_generator: G1, (B, 1, H, W) sketch -> (B, 1, H, W) refined sketch, both [0, 1] with ink = 1; None for a
             method of one stage, such as pix2pix, which paints from the strokes as they are.
         isn_generator: G2, (B, 1, H, W) refined sketch -> (B, 3, H, W) face in [0, 1]; or one that takes colours beside
-            it, (B, 5, H, W), see `calisketch.colours`. Both networks are copied.
+            it, (B, 5, H, W), see `calisketch.boundary.colours`. Both networks are copied.
         size: side of the images the networks were trained on; every sketch is brought to it.
         info: anything worth keeping with the model, as JSON has it.
         precision: "fp32", "bf16", or the fastest that is safe ("auto"); `model.precision` says which it is.

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from calisketch.train_config import conf_dir
+from calisketch.commands.train_config import conf_dir
 
 
 def composed(command: str, *overrides: str) -> DictConfig:

@@ -13,7 +13,7 @@ import cv2
 import pytest
 import torch
 
-from calisketch import alignment  # first: before anything imports torchvision
+from calisketch.boundary import alignment  # first: before anything imports torchvision
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

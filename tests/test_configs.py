@@ -12,6 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from calisketch.commands.train_config import check_config, conf_dir
 from calisketch.datasets import prepared_photos
 from calisketch.isn import ISN
 from calisketch.networks import VGG19, EncoderDecoder, MRUUNet, PatchGAN70, SNPatchGAN, UNet
@@ -20,7 +21,6 @@ from calisketch.sketching.styles import SketchMixture
 from calisketch.stage import Schedule
 from calisketch.systems import CaliSketchSystem, Pix2Pix, isn_only, pix2pix
 from calisketch.systems.cali_sketch import PAPER_SCHEDULES
-from calisketch.train_config import check_config, conf_dir
 from calisketch.training.settings import Settings
 
 CONF = conf_dir()
@@ -48,7 +48,8 @@ TINY = {
 
 
 def names(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    folder = CONF / group
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
 @pytest.fixture(autouse=True)
@@ -76,22 +77,22 @@ def build(node: Any) -> Any:
 
 def test_all_expected_files_are_there():
     assert {
-        "cali_sketch",
-        "improved_1",
-        "improved_2",
-        "detail_only",
-        "contour_only",
-        "cpu_small",
-        "smoke",
-        "gpu_256",
-        "pix2pix",
-        "pix2pix_small",
-        "pix2pix_smoke",
-        "isn_only",
-        "isn_only_small",
-        "plus",
-        "plus_small",
-        "ablation",
+        "paper/cali_sketch",
+        "paper/improved_1",
+        "paper/improved_2",
+        "paper/detail_only",
+        "paper/contour_only",
+        "small/cali_sketch",
+        "smoke/cali_sketch",
+        "own/gpu_256",
+        "paper/pix2pix",
+        "small/pix2pix",
+        "smoke/pix2pix",
+        "paper/isn_only",
+        "small/isn_only",
+        "own/plus",
+        "small/plus",
+        "trials/ablation",
     } <= set(names("experiment"))
     tried = {"network", "system", "data", "experiment", "debug"}
     tried |= {"recipe", "comparison"}  # test_recipe.py, test_compare_command.py
@@ -111,7 +112,7 @@ def test_every_experiment_is_sound_and_builds_its_system(name: str):
 
 @pytest.mark.parametrize("name", names("debug"))
 def test_every_debug_file_goes_on_top_of_an_experiment(name: str):
-    config = composed("experiment=smoke", f"debug={name}")
+    config = composed("experiment=smoke/cali_sketch", f"debug={name}")
     check_config(config)
     assert config.name == name
 
@@ -125,7 +126,7 @@ def test_every_network_file_builds(name: str):
 
 
 def test_the_vgg_files_build(shared_weights: Path):
-    assert composed("experiment=smoke").system.isn.vgg._target_.endswith("VGG19.random")
+    assert composed("experiment=smoke/cali_sketch").system.isn.vgg._target_.endswith("VGG19.random")
     assert build(composed().system.isn.vgg).width == 64
 
 
@@ -143,7 +144,7 @@ def test_every_data_file_names_what_its_classes_take(name: str):
 
 
 def test_the_stand_in_of_the_smoke_preset_builds():
-    config = composed("experiment=smoke").data
+    config = composed("experiment=smoke/cali_sketch").data
     assert config.root is None
     assert len(build(config.stand_in.train)) == 16
     photos, others = (build(config.stand_in[part])[0]["photo"] for part in ("train", "validation"))
@@ -164,7 +165,7 @@ def differences(node: DictConfig, target: Any, ignored: set[str]) -> dict[str, t
 
 
 def test_the_papers_preset_equals_the_constructors_defaults():
-    config = composed("experiment=cali_sketch", "data.root=somewhere")
+    config = composed("experiment=paper/cali_sketch", "data.root=somewhere")
     system = config.system
     assert differences(system, CaliSketchSystem, {"scn", "isn", "schedules"}) == {}
     assert differences(system.scn, SCN, {"generator", "discriminator"}) == {}
@@ -184,7 +185,7 @@ def test_the_papers_preset_equals_the_constructors_defaults():
 
 
 def test_pix2pixs_preset_equals_the_constructors_defaults():
-    config = composed("experiment=pix2pix", "data.root=somewhere")
+    config = composed("experiment=paper/pix2pix", "data.root=somewhere")
     node = config.system.pix2pix
     assert differences(node, Pix2Pix, {"generator", "discriminator"}) == {}
     assert differences(node.generator, UNet, set()) == {}
@@ -197,26 +198,26 @@ def test_pix2pixs_preset_equals_the_constructors_defaults():
 
 
 def test_isn_without_scn_is_the_isn_of_cali_sketch():
-    alone, whole = composed("experiment=isn_only", "data.root=somewhere"), composed("data.root=somewhere")
+    alone, whole = composed("experiment=paper/isn_only", "data.root=somewhere"), composed("data.root=somewhere")
     assert alone.system.isn == whole.system.isn
     assert {name: build(node) for name, node in alone.system.schedules.items()} == isn_only.SCHEDULES
     steps = sum(schedule.iterations for schedule in whole.system.schedules.values())
     assert alone.system.schedules.isn.iterations == steps
 
 
-@pytest.mark.parametrize("name", ["pix2pix_small", "isn_only_small"])
+@pytest.mark.parametrize("name", ["small/pix2pix", "small/isn_only"])
 def test_the_small_baselines_see_as_many_images_as_cpu_small(name: str):
     def images(config: DictConfig) -> int:
         steps = sum(schedule.iterations for schedule in config.system.schedules.values())
         return steps * config.batch_size * config.accumulate
 
-    baseline, whole = composed(f"experiment={name}"), composed("experiment=cpu_small")
+    baseline, whole = composed(f"experiment={name}"), composed("experiment=small/cali_sketch")
     assert images(baseline) == images(whole) == 25_600
     assert (baseline.data.size, baseline.precision) == (whole.data.size, whole.precision)
 
 
 def test_the_papers_networks_built_from_the_preset_equal_those_of_the_constructors():
-    config = composed("experiment=cali_sketch", "data.root=somewhere").system
+    config = composed("experiment=paper/cali_sketch", "data.root=somewhere").system
     vgg = VGG19.random(width=4)
     plain = CaliSketchSystem(SCN(), ISN(vgg=vgg))
     for name, network in (("scn", plain.scn), ("isn", plain.isn)):
@@ -226,12 +227,12 @@ def test_the_papers_networks_built_from_the_preset_equal_those_of_the_constructo
 
 
 def test_the_presets_differ_in_what_their_names_say():
-    assert composed("experiment=improved_1").system.isn.generator.blocks == 16
-    assert composed("experiment=improved_1").system.scn.generator.blocks == 8
-    assert isinstance(build(composed("experiment=improved_2").system.isn.generator), MRUUNet)
-    assert build(composed("experiment=detail_only").system.scn).targets == ("detail",)
-    assert build(composed("experiment=contour_only").system.scn).targets == ("contour",)
-    small = composed("experiment=cpu_small")
+    assert composed("experiment=paper/improved_1").system.isn.generator.blocks == 16
+    assert composed("experiment=paper/improved_1").system.scn.generator.blocks == 8
+    assert isinstance(build(composed("experiment=paper/improved_2").system.isn.generator), MRUUNet)
+    assert build(composed("experiment=paper/detail_only").system.scn).targets == ("detail",)
+    assert build(composed("experiment=paper/contour_only").system.scn).targets == ("contour",)
+    small = composed("experiment=small/cali_sketch")
     assert [small.system.schedules[stage].iterations for stage in ("scn", "isn", "joint")] == [1500, 1200, 500]
     assert (small.data.size, small.precision, small.system.scn.discriminator.width) == (128, "bf16-mixed", 32)
     assert build(small.system.schedules.joint) == Schedule(500, 1e-4, patience=None)

@@ -16,8 +16,8 @@ import torch
 from calisketch import CaliSketch
 from calisketch.__main__ import main
 from calisketch.export import TOLERANCE, ParityError, export, export_folder
+from calisketch.inference.onnx_graph import OPSET
 from calisketch.networks import EncoderDecoder
-from calisketch.onnx_graph import OPSET
 
 SIDE = 42  # no side that the network takes: the graph pads and cuts
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "man-few-lines.png"
@@ -136,7 +136,7 @@ def test_importing_openvino_reports_to_nobody(tmp_path: Path) -> None:
     there("openvino")
     script = (
         "import sys\n"
-        "from calisketch.onnx_graph import import_openvino\n"
+        "from calisketch.inference.onnx_graph import import_openvino\n"
         "import_openvino().Core()\n"
         "assert 'openvino_telemetry' not in sys.modules\n"
     )

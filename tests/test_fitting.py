@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from calisketch import CaliSketch, alignment, fitting, weights
+from calisketch import CaliSketch, fitting, weights
+from calisketch.boundary import alignment
+from calisketch.boundary.images import SketchError
 from calisketch.datasets import ProceduralFaces
-from calisketch.images import SketchError
 from calisketch.isn import ISN
 from calisketch.networks import VGG19, EncoderDecoder, PatchGAN70
 from calisketch.scn import SCN

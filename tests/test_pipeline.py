@@ -13,9 +13,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 import calisketch
-from calisketch import CaliSketch, model_names, pipeline
-from calisketch.images import SketchError
+from calisketch import CaliSketch, pipeline
+from calisketch.boundary.images import SketchError
 from calisketch.networks import EncoderDecoder, MRUUNet
+from calisketch.weights import names as model_names
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_detector")
 
@@ -263,7 +264,7 @@ def test_an_unknown_name_lists_the_shipped_models(tmp_path: Path, monkeypatch: p
 
 
 def test_a_model_of_other_networks_is_refused(model: CaliSketch, tmp_path: Path) -> None:
-    calisketch.model_folder.save(tmp_path, {"scn": model.scn_generator}, 64)
+    calisketch.weights.folder.save(tmp_path, {"scn": model.scn_generator}, 64)
     with pytest.raises(ValueError, match=r"holds the networks \['scn'\]"):
         CaliSketch.from_pretrained(tmp_path)
 
@@ -272,8 +273,8 @@ def test_networks_in_each_others_place_are_refused(model: CaliSketch, tmp_path: 
     with pytest.raises(ValueError, match="scn_generator must map 1 channel to 1; got 1 to 3"):
         CaliSketch(model.isn_generator, model.scn_generator, 64)
     swapped = {"scn": model.isn_generator, "isn": model.scn_generator}
-    calisketch.model_folder.save(tmp_path, swapped, 64)
-    with pytest.raises(calisketch.model_folder.ModelFolderError, match="no Cali-Sketch model"):
+    calisketch.weights.folder.save(tmp_path, swapped, 64)
+    with pytest.raises(calisketch.weights.folder.ModelFolderError, match="no Cali-Sketch model"):
         CaliSketch.from_pretrained(tmp_path)
 
 

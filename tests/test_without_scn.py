@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from calisketch import CaliSketch, model_folder
+from calisketch import CaliSketch
 from calisketch.__main__ import main
 from calisketch.networks import EncoderDecoder, UNet
+from calisketch.weights import folder as model_folder
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_detector")
 

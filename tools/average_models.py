@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from calisketch import CaliSketch, hub, model_names
+from calisketch import CaliSketch
 from calisketch.networks import averaged
+from calisketch.weights import address as hub
+from calisketch.weights import names as model_names
 
 OF_ONE = ("steps", "steps before", "made from", "trained", "validation")
 """What a model says of its own training, which is not the mean's."""

@@ -2,12 +2,12 @@
 
     python tools/chaos.py --kills 50 --seed 0
 
-The training is `experiment=smoke` in miniature on a CPU in fp32: all three stages, every step logged, a checkpoint
-every third step. A kill is SIGKILL at a random moment: while the process starts, between any two instructions of the
-training, or inside a save (as soon as a half-written file is seen). Some attempts get SIGTERM or SIGINT instead, which
-must end them with 143 or 130 after saving. After some kills a random bit of the newest checkpoint is flipped, or the
-file is cut short. When a run comes to its end before the kills are used up, the next one begins. Exits with 1 if
-anything differs.
+The training is `experiment=smoke/cali_sketch` in miniature on a CPU in fp32: all three stages, every step logged, a
+checkpoint every third step. A kill is SIGKILL at a random moment: while the process starts, between any two
+instructions of the training, or inside a save (as soon as a half-written file is seen). Some attempts get SIGTERM or
+SIGINT instead, which must end them with 143 or 130 after saving. After some kills a random bit of the newest
+checkpoint is flipped, or the file is cut short. When a run comes to its end before the kills are used up, the next
+one begins. Exits with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from calisketch.training.logging import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = [
-    "experiment=smoke",
+    "experiment=smoke/cali_sketch",
     "threads=1",
     "accelerator=cpu",
     "wandb.mode=disabled",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from calisketch.compare_command import main
+from calisketch.commands.compare import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
 
-from calisketch import CaliSketch, model_names
+from calisketch import CaliSketch
+from calisketch.weights import names as model_names
 
 ROOT = Path(__file__).resolve().parents[1]
 TILE, GAP, BLOCKS = 192, 6, 2
@@ -78,7 +79,7 @@ def train(run: Path) -> int:
     command = [
         sys.executable,
         str(ROOT / "tools" / "train.py"),
-        "experiment=smoke",
+        "experiment=smoke/cali_sketch",
         f"run_dir='{run}'",
         "threads=1",
         *steps,

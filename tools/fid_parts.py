@@ -26,9 +26,9 @@ from torch import Tensor
 
 from calisketch import CaliSketch
 from calisketch.datasets import PreparedPhotos
-from calisketch.evaluation.distribution import InceptionFeatures, frechet_distance, kernel_distance
-from calisketch.evaluation.pixel import to_uint8
-from calisketch.evaluation.protocol import synthetic_samples
+from calisketch.evaluation.measures.distribution import InceptionFeatures, frechet_distance, kernel_distance
+from calisketch.evaluation.measures.pixel import to_uint8
+from calisketch.evaluation.running.protocol import synthetic_samples
 from calisketch.networks.heads import SmoothChroma
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from calisketch.datasets import PreparedPhotos
-from calisketch.evaluation.frozen import freeze
+from calisketch.evaluation.running.frozen import freeze
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,8 +8,8 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
+from calisketch.commands.prepare import follow
 from calisketch.datasets import prepare_cuhk
-from calisketch.prepare_command import follow
 
 ROOT = Path(__file__).resolve().parents[1]
 

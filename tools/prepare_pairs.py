@@ -10,8 +10,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from calisketch.commands.prepare import follow
 from calisketch.datasets import prepare_pairs
-from calisketch.prepare_command import follow
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,6 +1,6 @@
 """A model folder from any checkpoint of a run, such as a stage's best one.
 
-    python tools/save_model.py runs/cali_sketch/checkpoints/best-joint.safetensors models/best
+    python tools/save_model.py runs/paper/cali_sketch/checkpoints/best-joint.safetensors models/best
 
 A run writes its model at each stage's end by itself; this is for the states in between. It also prints the line with
 which others load the model from the web; for a folder that is there already, `python -m calisketch publish` does.
@@ -13,12 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from calisketch import hub, model_folder, systems
-from calisketch.any_model import load_model
+from calisketch import systems
+from calisketch.commands.train import styles_of
 from calisketch.networks import GENERATORS
-from calisketch.train_command import styles_of
+from calisketch.relatives.any_model import load_model
 from calisketch.training import CheckpointError
 from calisketch.training.checkpoint import find_checkpoint, load_checkpoint
+from calisketch.weights import address as hub
+from calisketch.weights import folder as model_folder
 
 SYSTEMS = {
     name: getattr(systems, name).name for name in systems.__all__ if name.endswith("System") and name != "System"

@@ -3,9 +3,9 @@
     python tools/smooth_colours.py models/cuhk-small-128 runs/smoothed --head tanh_chroma2
     python tools/smooth_colours.py models/cuhk-colour-128 runs/start --head tanh_chroma2 --without-colours
 
-Colour is averaged over 2 or 4 pixels (`networks.heads.SmoothChroma`), and no weight changes; `experiment=smooth` trains
-with it. Of a model that takes colours, --without-colours makes one that takes none and paints as it does without, but
-for the smooth colours.
+Colour is averaged over 2 or 4 pixels (`networks.heads.SmoothChroma`), and no weight changes; `experiment=own/smooth`
+trains with it. Of a model that takes colours, --without-colours makes one that takes none and paints as
+it does without, but for the smooth colours.
 """
 
 from __future__ import annotations

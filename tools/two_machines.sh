@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tries training on two machines with one: two network namespaces joined by a cable (veth), a torchrun in each.
 # Needs root and iproute2. Each "machine" runs in a folder of its own, machine-a and machine-b in the present one.
-#   sudo tools/two_machines.sh tools/train.py experiment=smoke batch_size=2
+#   sudo tools/two_machines.sh tools/train.py experiment=smoke/cali_sketch batch_size=2
 set -euo pipefail
 
 [ $# -ge 1 ] || { sed -n '2,4p' "$0" >&2; exit 2; }

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from .conditions import PhotosWith, photos_with
-from .cuhk import prepare_cuhk
-from .joined import JoinedPhotos, prepared_photos
+from .drawn.procedural import ProceduralFaces
 from .manifest import SettingsDiffer
-from .mirrored import MirroredPhotos
-from .pair_folders import prepare_pairs
-from .pairs import PairedPhotos, photo_pairs
-from .photos import PreparedPhotos
-from .prepare import Report, prepare_photos
-from .procedural import ProceduralFaces
-from .scenes import Scenes
-from .varied import VariedPhotos, varied_photos
+from .preparing.cuhk import prepare_cuhk
+from .preparing.pairs import prepare_pairs
+from .preparing.photos import Report, prepare_photos
+from .reading.conditioned_photos import PhotosWith, photos_with
+from .reading.joined_photos import JoinedPhotos, prepared_photos
+from .reading.mirrored_photos import MirroredPhotos
+from .reading.moved_photos import VariedPhotos, varied_photos
+from .reading.paired_photos import PairedPhotos, photo_pairs
+from .reading.prepared_photos import PreparedPhotos
+from .reading.scenes import Scenes
 
 __all__ = [
     "JoinedPhotos",

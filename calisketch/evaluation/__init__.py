@@ -6,15 +6,15 @@ Image by image: `psnr`, `ssim`, `lpips`, `identity_cosine`, `precision_recall`, 
 and baselines, on frozen test sketches: `evaluate`, which gives a `Report`.
 """
 
-from .distribution import InceptionFeatures, KernelDistance, frechet_distance, gaussian_mmd, kernel_distance
-from .edges import EdgeCounts, PrecisionRecall, edge_counts, precision_recall, strokes_kept
-from .evaluating import evaluate
-from .frozen import ChangedSketches, FrozenSketches, benchmark_sketches
-from .identity import FaceIdentity, NearestIdentity, identity_cosine, nearest_training_identity
-from .intervals import Interval, bootstrap, jackknife, paired_difference
-from .perceptual import lpips
-from .pixel import psnr, ssim, to_uint8
-from .report import Report
+from .measures.distribution import InceptionFeatures, KernelDistance, frechet_distance, gaussian_mmd, kernel_distance
+from .measures.edges import EdgeCounts, PrecisionRecall, edge_counts, precision_recall, strokes_kept
+from .measures.identity import FaceIdentity, NearestIdentity, identity_cosine, nearest_training_identity
+from .measures.intervals import Interval, bootstrap, jackknife, paired_difference
+from .measures.perceptual import lpips
+from .measures.pixel import psnr, ssim, to_uint8
+from .reports.report import Report
+from .running.evaluating import evaluate
+from .running.frozen import ChangedSketches, FrozenSketches, benchmark_sketches
 
 __all__ = [
     "ChangedSketches",

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..colours import CHANNELS
+from ..boundary.colours import CHANNELS
 from .encoder_decoder import EncoderDecoder
 from .from_colours import before_tanh, check_tanh_of_colours
 

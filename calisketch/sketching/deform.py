@@ -17,14 +17,7 @@ from torch import Tensor
 
 from calisketch.checks import check_image
 from calisketch.sketching.contour import displace
-from calisketch.sketching.kernels import (
-    REFERENCE_SIDE,
-    Parameter,
-    per_sample,
-    pixel_grid,
-    ramp,
-    smooth_field,
-)
+from calisketch.sketching.kernels import REFERENCE_SIDE, Parameter, per_sample, pixel_grid, ramp, smooth_field
 
 WARP_CELLS, DROP_CELLS = 6, 22
 GAP_UNIFORMS = 6

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from calisketch import model_folder
 from calisketch.checks import check_image
-from calisketch.model_folder import ModelFolderError
 from calisketch.networks import GENERATORS
 from calisketch.options import check_channels
+from calisketch.weights import folder as model_folder
+from calisketch.weights.folder import ModelFolderError
 
 NETWORK = "sketcher"  # its name in a model folder
 
@@ -100,7 +100,7 @@ def sketcher_of(networks: dict[str, nn.Module], model: str | os.PathLike[str]) -
     if list(networks) != [NETWORK]:
         raise ModelFolderError(
             f"{model} holds the networks {sorted(networks)}; expected {NETWORK!r} alone. It is no photo-to-sketch "
-            "model: give one that a training with experiment=photo_to_sketch has left."
+            "model: give one that a training with experiment=paper/photo_to_sketch has left."
         )
     try:
         check_draws(networks[NETWORK])
@@ -111,7 +111,9 @@ def sketcher_of(networks: dict[str, nn.Module], model: str | os.PathLike[str]) -
 
 def check_draws(network: nn.Module) -> None:
     """Raises ValueError for a network that says it maps other than photos to sketches; see `check_channels`."""
-    remedy = "It draws: a photo in, a sketch out. Give one that a training with experiment=photo_to_sketch has left."
+    remedy = (
+        "It draws: a photo in, a sketch out. Give one that a training with experiment=paper/photo_to_sketch has left."
+    )
     check_channels("network", network, 3, 1, remedy)
 
 

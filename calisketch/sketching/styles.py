@@ -75,7 +75,7 @@ class SketchMixture:
         deform: probability that a sketch's strokes are deformed.
         ranges: parameter ranges that replace the defaults, by step and name, e.g. ``{"xdog": {"sigma": (1, 2)}}``.
         learned: styles beside the four, by a name of their own: the model folder of a photo-to-sketch network, e.g.
-            ``{"artist": "runs/photo_to_sketch/model"}``. It has no parameters; `weights` says its share.
+            ``{"artist": "runs/paper/photo_to_sketch/model"}``. It has no parameters; `weights` says its share.
 
     Raises:
         ValueError: an unknown style, step or parameter, a negative weight, a probability outside [0, 1], a range that

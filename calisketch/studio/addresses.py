@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..images import SketchError
+from ..boundary.images import SketchError
 from .painter import CANVAS
 
 PREFIX = "data:image/png;base64,"

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .. import images
-from ..datasets.sources import ImageSource, find_images
-from ..decoding import Unreadable
-from ..images import SketchError
+from ..boundary import images
+from ..boundary.decoding import Unreadable
+from ..boundary.images import SketchError
+from ..datasets.preparing.sources import ImageSource, find_images
 from . import uploads
 from .uploads import UploadError, shortened, shown_name
 from .works import dated

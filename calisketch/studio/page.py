@@ -20,9 +20,9 @@ import numpy as np
 from PIL import Image
 
 from .. import __version__
-from ..colours import painted
-from ..images import SketchError
-from ..pictures import read_picture
+from ..boundary.colours import painted
+from ..boundary.images import SketchError
+from ..boundary.pictures import read_picture
 from ..sketching import ColorDomain
 from .addresses import address_of, layer_of
 from .batch import BatchError, in_lines, run_batch

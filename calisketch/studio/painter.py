@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..images import SketchError
+from ..boundary.images import SketchError
+from ..boundary.sheets import inks_of, read_sheets
 from ..pipeline import CaliSketch
-from ..sheets import inks_of, read_sheets
 from .overlay import changes
 from .uploads import shortened
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..images import SketchError
+from ..boundary.images import SketchError
 from .addresses import address_of
 
 SAMPLES = ("woman-bob", "man-fringe", "woman-long-hair", "man-glasses", "woman-tied-hair", "man-few-lines")

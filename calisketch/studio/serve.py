@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..hub import is_this_computer
 from ..pipeline import CaliSketch
+from ..weights.address import is_this_computer
 from .addresses import LONGEST
 from .painter import Painter
 from .samples import samples_style

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from .. import decoding, images
-from ..images import SketchError
+from ..boundary import decoding, images
+from ..boundary.images import SketchError
 
 MOST_BYTES = 20 * 2**20
 """Of one file, and of one member of a ZIP when it is unpacked: a photographed page has 5 MB."""

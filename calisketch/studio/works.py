@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .. import decoding, images
-from ..weight_files import parse_strictly
+from ..boundary import decoding, images
+from ..weights.files import parse_strictly
 from .uploads import MOST_BYTES, MOST_PIXELS, in_mib, shortened
 
 FORMAT = 1

@@ -1,7 +1,7 @@
 """Cali-Sketch's Algorithm 1 as three stages: SCN alone, ISN alone, both together.
 
-An ISN whose generator takes colours (`calisketch.colours`) is given ``batch["colours"]`` beside R in the stages that
-train it; nothing else changes.
+An ISN whose generator takes colours (`boundary.colours`) is given ``batch["colours"]`` beside R in the stages
+that train it; nothing else changes.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ..boundary.colours import CHANNELS, over_paper
 from ..checks import check_positive
-from ..colours import CHANNELS, over_paper
 from ..isn import ISN
 from ..scn import SCN
 from ..stage import Batch, Schedule, Stage

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import model_folder
 from ..networks import GENERATORS
 from ..networks.heads import head_of_weights
 from ..stage import Stage
-from ..weight_files import ModelFolderError
+from ..weights import folder as model_folder
+from ..weights.files import ModelFolderError
 from .checkpoint import CheckpointError, find_checkpoint, load_checkpoint, random_state, restore_random_state
 from .ema import Ema
 from .settings import changed_settings
@@ -255,8 +255,8 @@ def versions() -> dict[str, str]:
 
 def _own_version() -> str:
     from .. import (
-        __version__,
-    )  # here: the package imports the pipeline first, and this module may be reached on that way
+        __version__,  # here: the package imports the pipeline first, and this module may be reached on that way
+    )
 
     return __version__
 

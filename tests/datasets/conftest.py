@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calisketch.datasets.drawn_face import draw_face
+from calisketch.datasets.drawn.drawn_face import draw_face
 
 PHOTOS = {"f-005-01": "train", "f1-005-01": "validation", "m-008-01": "train", "m1-030-01": "test"}
 SKETCHES = {

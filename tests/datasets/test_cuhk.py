@@ -13,7 +13,7 @@ from PIL import Image
 
 from calisketch import weights
 from calisketch.datasets import PreparedPhotos, SettingsDiffer, prepare_cuhk
-from calisketch.datasets.cuhk import VALIDATION_EVERY, read_split, subject
+from calisketch.datasets.preparing.cuhk import VALIDATION_EVERY, read_split, subject
 from calisketch.weights import sha256_of
 
 Pairs = dict[str, tuple[bytes, bytes]]
@@ -121,7 +121,7 @@ def test_an_archive_cannot_write_or_read_outside(
         archive.writestr("../../m-008-01.jpg", pairs["m-008-01"][0])
         archive.writestr("/etc/m1-030-01.jpg", pairs["m1-030-01"][0])
         archive.writestr("f1-005-01.jpg", b"\xff\xd8\xff" + bytes(2_000_000))
-    monkeypatch.setattr("calisketch.datasets.sources.LARGEST_FILE", 1_000_000)
+    monkeypatch.setattr("calisketch.datasets.preparing.sources.LARGEST_FILE", 1_000_000)
     report = _prepare(source, tmp_path / "deep" / "out", splits)
     reasons = [problem.reason for problem in report.problems]
     assert sum("outside its archive" in reason for reason in reasons) == 2

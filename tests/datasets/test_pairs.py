@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from calisketch.datasets import PairedPhotos, PreparedPhotos, ProceduralFaces, photo_pairs, prepare_pairs
-from calisketch.datasets import drawings as drawings_module
-from calisketch.datasets.align import align_photo
-from calisketch.datasets.drawings import place_drawing
-from calisketch.datasets.sources import Unreadable
+from calisketch.datasets.preparing import placed_drawings as drawings_module
+from calisketch.datasets.preparing.aligned import align_photo
+from calisketch.datasets.preparing.placed_drawings import place_drawing
+from calisketch.datasets.preparing.sources import Unreadable
 from calisketch.training.batches import TrainingBatches, validation_batches
 
 OPTIONS = {"size": 32, "contour": "none", "align": False, "workers": 0, "page": False}

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calisketch import alignment
+from calisketch.boundary import alignment
 from calisketch.datasets import PreparedPhotos, prepare_photos
-from calisketch.datasets.align import align_photo, centre_square, resize
-from calisketch.datasets.drawn_face import draw_face
-from calisketch.datasets.sources import Unreadable, decode_grey, decode_rgb
+from calisketch.datasets.drawn.drawn_face import draw_face
+from calisketch.datasets.preparing.aligned import align_photo, centre_square, resize
+from calisketch.datasets.preparing.sources import Unreadable, decode_grey, decode_rgb
 
 
 def _bytes(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -184,7 +184,7 @@ def test_alignment_brings_the_eyes_to_their_places() -> None:
 
 def test_a_photo_without_a_face_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alignment, "detector_available", lambda: True)
-    monkeypatch.setattr("calisketch.datasets.tracks.align_photo", lambda image, size: None)
+    monkeypatch.setattr("calisketch.datasets.preparing.item_images.align_photo", lambda image, size: None)
     source = tmp_path / "source"
     source.mkdir()
     Image.new("RGB", (64, 64)).save(source / "wall.png")

@@ -12,8 +12,8 @@ from PIL import Image
 from preparing import TAR, dates, prepare, tree
 
 from calisketch.datasets import PreparedPhotos, SettingsDiffer, prepare_cuhk
-from calisketch.datasets.drawn_face import draw_face
-from calisketch.datasets.shards import PREPARING
+from calisketch.datasets.drawn.drawn_face import draw_face
+from calisketch.datasets.preparing.shard_journal import PREPARING
 
 
 def test_shards_with_another_number_of_tars_or_another_listing_are_no_part_of_the_whole(
@@ -162,7 +162,7 @@ def test_a_merge_that_is_cut_off_is_done_again(
 
     out = tmp_path / "out"
     with monkeypatch.context() as patched:
-        patched.setattr("calisketch.datasets.merge.write_manifest", cut)
+        patched.setattr("calisketch.datasets.preparing.merged_shards.write_manifest", cut)
         with pytest.raises(Cut):
             prepare(source, out, **form)
     with pytest.raises(FileNotFoundError, match="not finished: run the same command again"):

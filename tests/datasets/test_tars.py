@@ -17,7 +17,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from calisketch.datasets import PreparedPhotos, prepare_photos
-from calisketch.datasets.drawn_face import draw_face
+from calisketch.datasets.drawn.drawn_face import draw_face
 
 NAMES = ["a", "b.c", "b", "d%2Ee", "größe", "x" * 140, "f", "g"]
 

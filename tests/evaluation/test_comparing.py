@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from calisketch.datasets import ProceduralFaces
-from calisketch.evaluation.comparing import Claim, Entry, compare, verdict
-from calisketch.evaluation.frozen import ChangedSketches, freeze
-from calisketch.evaluation.intervals import Interval
+from calisketch.evaluation.measures.intervals import Interval
+from calisketch.evaluation.running.comparing import Claim, Entry, compare, verdict
+from calisketch.evaluation.running.frozen import ChangedSketches, freeze
 from calisketch.sketching.styles import SketchMixture
 
 Batch = dict[str, Tensor]

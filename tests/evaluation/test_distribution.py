@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 
 from calisketch import weights
 from calisketch.evaluation import InceptionFeatures, frechet_distance, gaussian_mmd, kernel_distance, to_uint8
-from calisketch.evaluation.distribution import inception_network
+from calisketch.evaluation.measures.distribution import inception_network
 
 
 def random_state() -> dict[str, torch.Tensor]:

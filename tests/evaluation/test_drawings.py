@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from calisketch.evaluation.drawings import AsDrawn, RegionPSNR, StrokesF1
-from calisketch.evaluation.pixel import psnr
+from calisketch.evaluation.measures.pixel import psnr
+from calisketch.evaluation.running.drawings import AsDrawn, RegionPSNR, StrokesF1
 from calisketch.sketching import feature_region
 
 

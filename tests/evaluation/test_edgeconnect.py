@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter
 
-from calisketch.evaluation.edgeconnect import grey_psnr, grey_ssim, relative_l1
-from calisketch.evaluation.pixel import to_uint8
+from calisketch.evaluation.measures.edgeconnect import grey_psnr, grey_ssim, relative_l1
+from calisketch.evaluation.measures.pixel import to_uint8
 
 
 def grey(images: torch.Tensor) -> np.ndarray:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from calisketch import point_file
+from calisketch.compression import point_file
+from calisketch.compression.point_sampling import photo_to_points
 from calisketch.evaluation import psnr
-from calisketch.evaluation.compressed import InterpolatedPoints, JPEGOfTheSize, jpeg_within
-from calisketch.evaluation.filling import AsItIs, HiddenPSNR, Inpainted, Interpolated, Unmixed
-from calisketch.point_sampling import photo_to_points
+from calisketch.evaluation.running.compressed import InterpolatedPoints, JPEGOfTheSize, jpeg_within
+from calisketch.evaluation.running.filling import AsItIs, HiddenPSNR, Inpainted, Interpolated, Unmixed
 from calisketch.sketching import Corruption
 
 

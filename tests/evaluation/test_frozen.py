@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from calisketch.datasets.align import resize
-from calisketch.datasets.cuhk import read_split
-from calisketch.datasets.procedural import ProceduralFaces
+from calisketch.datasets.drawn.procedural import ProceduralFaces
+from calisketch.datasets.preparing.aligned import resize
+from calisketch.datasets.preparing.cuhk import read_split
 from calisketch.evaluation import ChangedSketches, FrozenSketches, benchmark_sketches
-from calisketch.evaluation.frozen import BENCHMARK_SEED, draw_frozen, freeze
+from calisketch.evaluation.running.frozen import BENCHMARK_SEED, draw_frozen, freeze
 from calisketch.sketching import STYLES, SketchMixture
 from calisketch.sketching import styles as styles_module
 from calisketch.sketching.styles import Style, sample_seed

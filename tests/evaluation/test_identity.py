@@ -15,9 +15,9 @@ from skimage.transform import SimilarityTransform
 from skimage.transform import warp as skimage_warp
 
 from calisketch import weights
-from calisketch.alignment import canonical_eyes
+from calisketch.boundary.alignment import canonical_eyes
 from calisketch.evaluation import FaceIdentity, identity_cosine, nearest_training_identity, to_uint8
-from calisketch.evaluation.identity import TEMPLATE, similarity_to_template
+from calisketch.evaluation.measures.identity import TEMPLATE, similarity_to_template
 
 POINTS = np.array([[48.0, 65.5], [80.0, 65.4], [63.9, 84.2], [50.8, 97.4], [78.2, 98.1]])  # CUHK's mean, of 128 pixels
 

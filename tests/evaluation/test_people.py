@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from calisketch.datasets import PreparedPhotos, ProceduralFaces, prepare_photos
-from calisketch.evaluation.identity import FaceIdentity
-from calisketch.evaluation.people import NearestPerson
-from calisketch.evaluation.pixel import to_uint8
+from calisketch.evaluation.measures.identity import FaceIdentity
+from calisketch.evaluation.measures.pixel import to_uint8
+from calisketch.evaluation.running.people import NearestPerson
 
 
 def test_the_nearest_of_the_people_in_training_is_found(tmp_path: Path) -> None:

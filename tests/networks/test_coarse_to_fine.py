@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from calisketch.colours import beside
+from calisketch.boundary.colours import beside
+from calisketch.inference.rewriting import for_inference
 from calisketch.networks import CoarseToFine, ColourLed, EncoderDecoder, MRUUNet, enlarged
-from calisketch.networks.inference_form import for_inference
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

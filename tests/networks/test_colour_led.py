@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from calisketch.colours import beside, takes_colours
+from calisketch.boundary.colours import beside, takes_colours
 from calisketch.isn import with_colours
 from calisketch.networks import ColourLed, EncoderDecoder, MRUUNet, UNet, without_colours
 

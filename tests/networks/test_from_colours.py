@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from calisketch.inference.rewriting import for_inference
 from calisketch.networks import GENERATORS, EncoderDecoder, FromColours
-from calisketch.networks.inference_form import for_inference
 
 
 def picture(colour: tuple[float, float, float]) -> Tensor:

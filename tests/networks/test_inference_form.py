@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from calisketch.inference.rewriting import FoldedUpConv, RowSplitConv, for_inference
 from calisketch.networks import EncoderDecoder, MRUUNet
 from calisketch.networks.blocks import UpConvNormReLU
-from calisketch.networks.inference_form import FoldedUpConv, RowSplitConv, for_inference
 
 
 def lines(batch: int, side: int) -> torch.Tensor:

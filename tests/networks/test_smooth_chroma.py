@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from calisketch.inference.rewriting import for_inference
 from calisketch.isn import with_colours
 from calisketch.networks import VGG19, ColourLed, EncoderDecoder, UNet, enlarged, with_head
 from calisketch.networks.heads import SmoothChroma, make_head
-from calisketch.networks.inference_form import for_inference
 
 
 @pytest.mark.parametrize("factor", [2, 4])

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from calisketch import model_folder
-from calisketch.model_folder import ModelFolderError
 from calisketch.networks import UNet
 from calisketch.sketching import STYLES, LearnedStyle, SketchMixture, simplify
+from calisketch.weights import folder as model_folder
+from calisketch.weights.folder import ModelFolderError
 
 SIDE = 64
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from calisketch.alignment import CANONICAL_EYES
+from calisketch.boundary.alignment import CANONICAL_EYES
 from calisketch.datasets import VariedPhotos
 from calisketch.sketching import FEATURES, MissingFeatures, SketchMixture, feature_region
 from calisketch.sketching.missing import missing_from_mixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calisketch.images import SketchError
+from calisketch.boundary.images import SketchError
 from calisketch.studio.addresses import LONGEST, PREFIX, address_of, layer_of
 from calisketch.studio.painter import CANVAS
 

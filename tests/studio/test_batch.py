@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calisketch.decoding import Unreadable
-from calisketch.images import SketchError
+from calisketch.boundary.decoding import Unreadable
+from calisketch.boundary.images import SketchError
 from calisketch.studio import batch, uploads
 from calisketch.studio.batch import BatchError, contact_sheet, free_name, run_batch
 from calisketch.studio.uploads import UploadError

@@ -14,19 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from calisketch import CaliSketch
-from calisketch.images import SketchError
+from calisketch.boundary.images import SketchError
+from calisketch.boundary.sheets import inks_of, read_sheets
 from calisketch.networks import EncoderDecoder
-from calisketch.sheets import inks_of, read_sheets
 from calisketch.studio.overlay import LEGEND
-from calisketch.studio.painter import (
-    CANVAS,
-    Painter,
-    Panes,
-    StrengthError,
-    UnknownModelError,
-    on_white,
-    strokes_layer,
-)
+from calisketch.studio.painter import CANVAS, Painter, Panes, StrengthError, UnknownModelError, on_white, strokes_layer
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_detector")
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from calisketch.images import SketchError
+from calisketch.boundary.images import SketchError
 from calisketch.studio.addresses import PREFIX
 from calisketch.studio.samples import SAMPLES, SIDE, button_of, sample, samples_style
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from calisketch import CaliSketch, studio_command
+from calisketch import CaliSketch
 from calisketch.__main__ import main
+from calisketch.commands import studio as studio_command
 from calisketch.networks import EncoderDecoder
 from calisketch.studio import serve as serving
 

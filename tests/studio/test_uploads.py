@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calisketch import decoding
-from calisketch.images import LARGEST_SKETCH, SketchError
+from calisketch.boundary import decoding
+from calisketch.boundary.images import LARGEST_SKETCH, SketchError
 from calisketch.studio import uploads
 from calisketch.studio.uploads import UploadError, checked_picture, checked_upload
 

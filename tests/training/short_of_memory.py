@@ -6,11 +6,11 @@ import resource
 import sys
 from pathlib import Path
 
-from calisketch import train_command
-from calisketch.download import sha256_of
+from calisketch.commands import train as train_command
+from calisketch.weights.download import sha256_of
 
 SMALL = [
-    "experiment=smoke",
+    "experiment=smoke/cali_sketch",
     "debug=few_steps",
     "threads=1",
     "data.size=32",

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from toy_stages import ToyStage, draw, stages
 
 from calisketch.datasets import PreparedPhotos, prepare_photos
-from calisketch.datasets.drawn_face import draw_face
+from calisketch.datasets.drawn.drawn_face import draw_face
 from calisketch.stage import Batch
 from calisketch.training import Engine, Interrupted
 from calisketch.training.logging import read_metrics

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from two_processes import train
 
-from calisketch import train_command
+from calisketch.commands import train as train_command
 from calisketch.training import Interrupted
 from calisketch.training.batches import SampleOrder
 from calisketch.training.checkpoint import load_latest
@@ -149,7 +149,7 @@ def test_two_machines_with_half_the_batch_each_equal_one_and_only_the_first_one_
 
 
 REAL = [
-    "experiment=smoke",
+    "experiment=smoke/cali_sketch",
     "debug=few_steps",
     "threads=1",
     "data.size=32",

@@ -1,0 +1,99 @@
+"""The commands ``restore``, ``compress`` and ``decompress``: pictures repaired, photos kept as a few points."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import get_args
+
+from PIL import Image
+
+from ..compression.point_file import ENDING
+from ..compression.point_sampling import Where
+from ..relatives.x_gans import XGan
+from .files import Beside, answer_all
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the three to the commands of ``python -m calisketch``."""
+    command = _command(
+        commands, "restore", "repair pictures that are corrupted as the model was trained for", "PICTURE"
+    )
+    command.add_argument(
+        "--kept",
+        type=Path,
+        metavar="FILE",
+        help="a mask for all pictures, bright where they are the photo's own, or a folder with one for each, of the "
+        "same name and in the same subfolder (for models of points and white blocks: all that is not pure white)",
+    )
+    command.add_argument("--paste", action="store_true", help="put the pixels that are known back into the answer")
+
+    command = _command(
+        commands, "compress", f"keep photos as a few of their points, in small files ({ENDING})", "PHOTO"
+    )
+    command.add_argument("--percent", type=float, default=5.0, help="of the model's pixels that are kept (%(default)s)")
+    command.add_argument(
+        "--points",
+        choices=get_args(Where),
+        default="feature",
+        help="mostly where the photo changes, or anywhere, which makes smaller files (%(default)s)",
+    )
+    command.add_argument("--bits", type=int, default=5, help="of each colour channel, 1 to 8 (%(default)s)")
+    command.add_argument("--seed", type=int, default=0, help="of the choice of points (%(default)s)")
+
+    command = _command(commands, "decompress", f"rebuild photos from the files of compress ({ENDING})", "FILE")
+    command.add_argument("--paste", action="store_true", help="put the points that are known back into the answer")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Answers every input; the exit status is 0, 1 if any failed, 2 for arguments that make no sense."""
+    try:
+        model = XGan.from_pretrained(options.model, options.device)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"calisketch: {error}", file=sys.stderr)
+        return 2
+    if options.command == "compress":
+        return _compress(model, options)
+    return _restore(model, options) if options.command == "restore" else _decompress(model, options)
+
+
+def _restore(model: XGan, options: argparse.Namespace) -> int:
+    remedy = "Give each picture's mask its name and place, or a single mask for all."
+    masks = None if options.kept is None else Beside(options.kept, options.inputs, "masks", remedy)
+
+    def answer(path: Path) -> dict[str, Image.Image]:
+        return {"": model.restore(path, None if masks is None else masks.of(path), paste=options.paste)}
+
+    return answer_all(options.inputs, options.out, "-restored", answer)
+
+
+def _compress(model: XGan, options: argparse.Namespace) -> int:
+    settings = {"bits": options.bits, "seed": options.seed}
+
+    def answer(path: Path) -> dict[str, bytes]:
+        return {"": model.compress(path, options.percent, options.points, **settings)}
+
+    return answer_all(options.inputs, options.out, "-points", answer, ending=ENDING)
+
+
+def _decompress(model: XGan, options: argparse.Namespace) -> int:
+    def answer(path: Path) -> dict[str, Image.Image]:
+        return {"": model.decompress(path, paste=options.paste)}
+
+    return answer_all(options.inputs, options.out, "-rebuilt", answer, endings=(ENDING,))
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, given: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.add_argument("inputs", nargs="+", type=Path, metavar=given, help="files and folders of them")
+    command.add_argument("--out", type=Path, required=True, help="folder for the results")
+    command.add_argument(
+        "--model",
+        required=True,
+        help="folder of a model that was trained by experiment=paper/x_gans, or https://HOST/FOLDER#sha256=HEX",
+    )
+    command.add_argument("--device", help="e.g. cpu or cuda")
+    return command

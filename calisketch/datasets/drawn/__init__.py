@@ -1,0 +1,5 @@
+"""Faces drawn by a procedure, for runs that have no photos."""
+
+from .procedural import ProceduralFaces
+
+__all__ = ["ProceduralFaces"]

@@ -1,0 +1,1 @@
+"""Preparing: photos, and drawings of them, become a prepared folder."""

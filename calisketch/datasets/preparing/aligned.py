@@ -1,0 +1,47 @@
+"""Photos brought to the canonical square: by the eyes where a detector finds them, else by a crop of the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from calisketch.boundary.alignment import Eyes, find_eyes, similarity_from_eyes, warp
+
+__all__ = ["align_photo", "centre_square", "resize"]
+
+
+def align_photo(
+    photo: NDArray[np.uint8],
+    size: int = 256,
+    detector: Callable[[NDArray[np.uint8]], Eyes | None] = find_eyes,
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]] | None:
+    """Rotate, scale and shift a photo so that its eyes lie where every data set has them.
+
+    photo: (H, W, 3) uint8 RGB. size: side of the result; the eyes come to (96, 131) and (160, 131) of 256.
+    detector: gives ((x, y) of the eye on the image's left, the other one's), or None where it sees no face.
+    Returns ((size, size, 3) uint8, the 2x3 matrix from source to result), or None where no face was found. What lies
+    outside the photo continues its border.
+    """
+    eyes = detector(photo)
+    if eyes is None:
+        return None
+    matrix = similarity_from_eyes(*eyes, size)
+    return warp(photo, matrix, size, "edge"), matrix
+
+
+def centre_square(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The largest square in the middle of an (H, W) or (H, W, C) image."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
+
+
+def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A square image at `size` x `size` by Lanczos' filter (PIL's, which widens it where the image shrinks)."""
+    if image.shape[:2] == (size, size):
+        return image
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.LANCZOS))

@@ -1,0 +1,1 @@
+"""Reading: prepared folders become torch data sets, whose items training puts into batches."""

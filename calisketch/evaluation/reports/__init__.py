@@ -1,0 +1,1 @@
+"""What an evaluation found, as JSON, as Markdown and as pictures."""

@@ -1,0 +1,1 @@
+"""Running an evaluation: what is measured on which sketches, and what it is compared with."""

@@ -1,0 +1,1 @@
+"""How a network is run: its precision and engine, its form for inference, its graph in ONNX."""

@@ -1,0 +1,1 @@
+"""Hostile files, pushed through everything that reads files: python -m tools.hostile."""
