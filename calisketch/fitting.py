@@ -47,7 +47,7 @@ class PhotosInMemory(Dataset[dict[str, Tensor]]):
             [0, 1].
         size: side of the squares they become.
         contour: (1, 3, size, size) photo -> (1, 1, size, size) contour map in [0, 1], edge = 1; HED if None.
-        align: bring the eyes to their canonical places, where the detector's file is there; else the middle square.
+        align: bring the eyes to their canonical places, where the detector can run; else the middle square is taken.
 
     Raises:
         FileNotFoundError: no such file or folder; `weights.MissingWeights` without `contour` and HED's file.
@@ -60,8 +60,8 @@ class PhotosInMemory(Dataset[dict[str, Tensor]]):
         by_eyes = align and alignment.detector_available()
         if align and not by_eyes:
             warnings.warn(
-                "the photos are not aligned, since the face detector's file is missing; the middle square of each is "
-                "taken. Crop them to the face, or get it: calisketch.weights.fetch('yunet').",
+                "the photos are not aligned, since the face detector cannot run here; the middle square of each is "
+                f"taken. Crop them to the face. Or: {alignment.DETECTOR_REMEDY}",
                 stacklevel=3,
             )
         self.items: list[dict[str, Tensor]] = []

@@ -186,8 +186,8 @@ class CaliSketch:
                 without an SCN, which takes no other, 0.
             polarity: "auto" tells dark lines on a light ground from the reverse; "dark_on_light" and "light_on_dark"
                 force it.
-            align: "auto" brings the face to where the model was trained to see it (by its eyes, where the detector's
-                file is there, else by the box its ink fills) unless it is there already; True always does; False only
+            align: "auto" brings the face to where the model was trained to see it (by its eyes, where the detector
+                finds them, else by the box its ink fills) unless it is there already; True always does; False only
                 scales and pads the sheet to the square.
             page: "auto" cleans a photographed page (paper tone, uneven light, faint pencil); True and False force it.
             batch_size: how many sketches go through the networks at a time.
@@ -325,7 +325,7 @@ class CaliSketch:
                 meant for a GPU, where none is given.
             stages: run only these.
             contour: (1, 3, H, W) photo -> (1, 1, H, W) contour map in [0, 1], edge = 1; HED if None.
-            align: bring the photos' eyes to their canonical places, where the detector's file is there.
+            align: bring the photos' eyes to their canonical places, by the detector that is part of the package.
             draw: photos to human-like sketches; `sketching.styles.SketchMixture()` if None.
             system: (G1, G2, schedules) -> `systems.cali_sketch.CaliSketchSystem`, for other discriminators, losses or
                 a stand-in for VGG-19; the paper's if None.

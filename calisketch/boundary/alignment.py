@@ -117,8 +117,14 @@ def warp(
     return warped.astype(image.dtype, copy=False).reshape(height, width, *image.shape[2:])
 
 
+#: What brings the detector back where `detector_available` says no, as a sentence for messages.
+DETECTOR_REMEDY = (
+    "Install calisketch again, with opencv-python (pip install --force-reinstall calisketch): both belong to it."
+)
+
+
 def detector_available() -> bool:
-    """Whether the eye detector (YuNet) can be used: its file is there and OpenCV has the class for it."""
+    """Whether the eye detector (YuNet) can be used: the package's file is there, and OpenCV has the class for it."""
     return hasattr(cv2, "FaceDetectorYN") and weights.available("yunet")
 
 
@@ -146,7 +152,7 @@ def find_points(rgb: NDArray[np.uint8], minimum_score: float = 0.6) -> NDArray[n
 
     Raises:
         ValueError: `rgb` is not (H, W, 3) uint8.
-        MissingWeights: the detector's file is not there (`detector_available` tells beforehand).
+        MissingWeights: the package's detector is not there (`detector_available` tells beforehand).
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise ValueError(
@@ -182,7 +188,7 @@ def find_eyes(rgb: NDArray[np.uint8], minimum_score: float = 0.6) -> Eyes | None
 
     Raises:
         ValueError: `rgb` is not (H, W, 3) uint8.
-        MissingWeights: the detector's file is not there (`detector_available` tells beforehand).
+        MissingWeights: the package's detector is not there (`detector_available` tells beforehand).
     """
     points = find_points(rgb, minimum_score)
     if points is None:

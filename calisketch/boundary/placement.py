@@ -103,7 +103,7 @@ def place(ink: Grey, side: int, align: Align = "auto") -> Placement:
         ink: (H, W), strokes = 1.
         side: of the frame.
         align: False scales and pads the sheet to the square. True and "auto" bring the face to its canonical place,
-            by its eyes where the detector's file is there and finds plausible ones, else by the box its ink fills;
+            by its eyes where the detector finds plausible ones, else by the box its ink fills;
             "auto" leaves a face that is there already.
 
     Raises:

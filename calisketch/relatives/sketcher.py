@@ -126,7 +126,7 @@ class Sketcher:
             SketchError: an unreadable or too small photo, NaN, values out of range, an empty list; with align=True no
                 face that the detector finds.
             FileNotFoundError: a path that is not there.
-            calisketch.weights.MissingWeights: align=True without the detector's file.
+            calisketch.weights.MissingWeights: align=True and the package's detector is not there.
             ValueError: an option that is none of its choices.
         """
         if align not in ("auto", True, False):
@@ -175,7 +175,7 @@ def place_photo(rgb: NDArray[np.float32], side: int, align: Align, name: str = "
 
     Raises:
         SketchError: align is True and the detector finds no face.
-        calisketch.weights.MissingWeights: align is True without the detector's file.
+        calisketch.weights.MissingWeights: align is True and the package's detector is not there.
     """
     height, width = rgb.shape[:2]
     as_it_is = Placement(fit_to_square(height, width, side), side, height, width, "frame")

@@ -1,8 +1,9 @@
 """Third-party weights: where each file comes from, its licence and SHA-256, and where it lies on this computer.
 
-None of these files is part of the package. `locate` looks, in this order, in the folder named by the environment
-variable `CALISKETCH_WEIGHTS`, in the cache folder (`CALISKETCH_CACHE`, or `~/.cache/calisketch/weights`), and in torch
-hub's checkpoints folder, for any of the file names a source is known by. `fetch` downloads a public original into the
+YuNet, the face detector, is part of the package; none of the other files is. `locate` looks, in this order, in the
+folder named by the environment variable `CALISKETCH_WEIGHTS`, in the package, in the cache folder (`CALISKETCH_CACHE`,
+or `~/.cache/calisketch/weights`), and in torch hub's checkpoints folder, for any of the file names a source is known
+by. `fetch` downloads a public original into the
 cache folder. Nothing is unpickled here: a `.pth` file is read with `torch.load(weights_only=True)` by the network it
 belongs to.
 
@@ -136,6 +137,9 @@ SOURCES: dict[str, tuple[Source, ...]] = {
 }
 
 
+_PACKAGED = {"yunet": Path(__file__).resolve().parent / "detector"}
+
+
 class MissingWeights(FileNotFoundError):
     """A weights file is not on this computer; the message says where it comes from and how to get it."""
 
@@ -148,10 +152,12 @@ def cache_folder() -> Path:
     return Path(base).expanduser() / "calisketch" / "weights"
 
 
-def _folders() -> list[Path]:
+def _folders(name: str) -> list[Path]:
     folders = []
     if named := os.environ.get("CALISKETCH_WEIGHTS"):
         folders.append(Path(named).expanduser())
+    if name in _PACKAGED:
+        folders.append(_PACKAGED[name])
     folders.append(cache_folder())
     torch_home = os.environ.get("TORCH_HOME") or Path.home() / ".cache" / "torch"
     folders.append(Path(torch_home).expanduser() / "hub" / "checkpoints")
@@ -165,8 +171,9 @@ def _sources(name: str) -> tuple[Source, ...]:
 
 
 def _find(name: str) -> Path | None:
-    for folder in _folders():
-        for source in _sources(name):
+    sources = _sources(name)
+    for folder in _folders(name):
+        for source in sources:
             if (folder / source.file).is_file():
                 return folder / source.file
     return None
@@ -203,9 +210,11 @@ def _how_to_get(name: str) -> str:
         lines.append(f"  {source.file}")
         lines.append(f"    from {source.url or 'no public address'}{f' ({source.note})' if source.note else ''}")
         lines.append(f"    licence: {source.licence}; SHA-256: {source.sha256 or 'not published'}")
-    lines.append(f"Looked in: {', '.join(str(folder) for folder in _folders())}.")
+    lines.append(f"Looked in: {', '.join(str(folder) for folder in _folders(name))}.")
     if any(source.url for source in _sources(name)):
         lines.append(f"To get it: python -c \"from calisketch import weights; weights.fetch('{name}')\"")
+    if name in _PACKAGED:
+        lines.append("It is part of the package: installing calisketch again brings it, too.")
     lines.append("Or put a file into a folder, and name that folder in the environment variable CALISKETCH_WEIGHTS.")
     return "\n".join(lines)
 

@@ -49,6 +49,9 @@ def test_it_holds_configurations_types_and_the_default_model(unpacked: Path, roo
     shipped = [path.stat().st_size for path in (site / "calisketch" / "models").rglob("*") if path.is_file()]
     assert max(shipped) <= 16e6, "what code hosts take"
     assert sum(shipped) <= 12e6, "what an installation may cost"
+    for name in ("face_detection_yunet_2026may.onnx", "LICENSE"):
+        detector = Path("calisketch") / "weights" / "detector" / name
+        assert (site / detector).read_bytes() == (root / detector).read_bytes(), name
     assert not (site / "tests").exists()
 
 

@@ -10,6 +10,7 @@ import pytest
 from file_server import FileServer
 
 from calisketch import weights
+from calisketch.weights import third_party
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,10 @@ def _put(folder: Path, name: str, data: bytes = b"x") -> Path:
 
 
 @pytest.mark.parametrize("name", sorted(weights.SOURCES))
-def test_missing_weights_say_file_licence_hash_and_remedy(name: str) -> None:
+def test_missing_weights_say_file_licence_hash_and_remedy(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(third_party, "_PACKAGED", {"yunet": tmp_path / "package"})  # as if it were broken
     assert not weights.available(name)
     with pytest.raises(weights.MissingWeights) as caught:
         weights.locate(name)
@@ -72,6 +76,26 @@ def test_verify_refuses_a_file_with_another_hash(tmp_path: Path) -> None:
     weights.locate("yunet")
     with pytest.raises(ValueError, match=r"got SHA-256 .* expected ebafce4e"):
         weights.locate("yunet", verify=True)
+
+
+def test_the_detector_is_part_of_the_package_with_its_licence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("CALISKETCH_WEIGHTS", "CALISKETCH_CACHE", "TORCH_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "nothing"))
+    path = weights.locate("yunet", verify=True)
+    assert path == Path(weights.__file__).parent / "detector" / "face_detection_yunet_2026may.onnx"
+    assert weights.fetch("yunet") == path, "nothing is downloaded"
+    assert weights.sha256_of(path) == "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
+    licence = (path.parent / "LICENSE").read_text()
+    assert "MIT License" in licence
+    assert "Shiqi Yu" in licence
+    monkeypatch.setattr(third_party, "_PACKAGED", {"yunet": tmp_path})
+    with pytest.raises(weights.MissingWeights, match="part of the package: installing calisketch again"):
+        weights.locate("yunet")
+
+
+def test_a_folder_of_the_users_own_comes_before_the_package(tmp_path: Path) -> None:
+    _put(tmp_path / "given", "face_detection_yunet_2023mar.onnx", b"another detector")
+    assert weights.locate("yunet") == tmp_path / "given" / "face_detection_yunet_2023mar.onnx"
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from calisketch.boundary.alignment import Eyes, find_eyes, similarity_from_eyes, warp
+from calisketch.datasets.border import soften_border, source_corners
 
 __all__ = ["align_photo", "centre_square", "resize"]
 
@@ -23,13 +24,14 @@ def align_photo(
     photo: (H, W, 3) uint8 RGB. size: side of the result; the eyes come to (96, 131) and (160, 131) of 256.
     detector: gives ((x, y) of the eye on the image's left, the other one's), or None where it sees no face.
     Returns ((size, size, 3) uint8, the 2x3 matrix from source to result), or None where no face was found. What lies
-    outside the photo continues its border.
+    outside the photo continues its border, blurred.
     """
     eyes = detector(photo)
     if eyes is None:
         return None
     matrix = similarity_from_eyes(*eyes, size)
-    return warp(photo, matrix, size, "edge"), matrix
+    warped = warp(photo, matrix, size, "edge")
+    return soften_border(warped, source_corners(matrix, *photo.shape[:2])), matrix
 
 
 def centre_square(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

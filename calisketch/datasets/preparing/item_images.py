@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional
 
+from calisketch.datasets.border import Corners, source_corners
 from calisketch.datasets.manifest import write_aside
 from calisketch.datasets.preparing.aligned import align_photo, centre_square, resize
 from calisketch.datasets.preparing.placed_drawings import place_drawing
@@ -190,7 +191,7 @@ class Worker:
     def __call__(self, item: Item) -> Result:
         problems: list[Problem] = []
         try:
-            tracks = self.tracks(item, problems)
+            tracks, corners = self.tracks(item, problems)
         except Unreadable as error:
             return Result(item.name, None, [*problems, Problem(item.photo.shown, error.reason, error.remedy)])
         files = {}
@@ -202,19 +203,25 @@ class Worker:
             files[track] = {"path": path, "sha256": hashlib.sha256(stream.getvalue()).hexdigest()}
         # A drawing that could not be taken leaves no source hash, so that the next run tries it again.
         source = source_sha256(item) if not problems else ""
-        return Result(item.name, {"split": item.split, "source_sha256": source, "files": files}, problems)
+        entry = {"split": item.split, "source_sha256": source, "files": files}
+        if corners is not None:
+            entry["source_corners"] = corners
+        return Result(item.name, entry, problems)
 
-    def tracks(self, item: Item, problems: list[Problem]) -> dict[str, NDArray[np.uint8]]:
-        """The item's images by track. Raises Unreadable for the photo; problems with the drawing are appended."""
+    def tracks(self, item: Item, problems: list[Problem]) -> tuple[dict[str, NDArray[np.uint8]], Corners | None]:
+        """The item's images by track, and where the photo's corners lie in them; None: the photo fills the frame.
+
+        Raises Unreadable for the photo; problems with the drawing are appended.
+        """
         original = decode_rgb(item.photo.read())
-        photo = self.square(original, self.size)
+        photo, corners = self.square(original, self.size)
         tracks = {"photo": photo}
         settings = self.job.settings
         if settings["contour"] == "hed":
             # HED's strokes are some pixels wide whatever the photo's size: on a small one eyes and lips are lost. So it
             # looks at the reference size at least, and its map is reduced by averaging.
             looked_at = max(self.size, REFERENCE_SIZE)
-            seen = photo if looked_at == self.size else self.square(original, looked_at)
+            seen = photo if looked_at == self.size else self.square(original, looked_at)[0]
             if self.network is None:
                 self.network = HED.from_pretrained()
             contour = hed(_to_tensor(seen).float(), self.network, equalise=settings["equalise"])
@@ -228,22 +235,26 @@ class Worker:
                 if "drawings" in settings:  # of pairs
                     tracks["artist"] = place_drawing(drawing, original, settings)
                 else:
-                    tracks["artist"] = 255 - self.square(drawing, self.size)
+                    tracks["artist"] = 255 - self.square(drawing, self.size)[0]
             except Unreadable as error:
                 problems.append(Problem(item.artist.shown, error.reason, error.remedy))
-        return tracks
+        return tracks, corners
 
-    def square(self, image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-        """The image's square at `size`. Raises Unreadable."""
+    def square(self, image: NDArray[np.uint8], size: int) -> tuple[NDArray[np.uint8], Corners | None]:
+        """The image's square at `size`, and its corners there; None where a part of the image fills the square.
+
+        Raises Unreadable.
+        """
         if self.job.settings["align"] == "rows":
-            return resize(_rows(image, self.job.settings["rows"]), size)
+            return resize(_rows(image, self.job.settings["rows"]), size), None
         if self.job.settings["align"] == "centre":
-            return resize(centre_square(image), size)
+            return resize(centre_square(image), size), None
         aligned = align_photo(image, size)
         if aligned is None:
             remedy = "Crop it to the face, or prepare with align=false."
             raise Unreadable("shows no face that the detector finds", remedy)
-        return aligned[0]
+        square, matrix = aligned
+        return square, source_corners(matrix, *image.shape[:2])
 
 
 def _rows(image: NDArray[np.uint8], rows: Mapping[str, Sequence[int]]) -> NDArray[np.uint8]:

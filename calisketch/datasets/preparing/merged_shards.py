@@ -184,4 +184,4 @@ class _Merging:
         files = entry["files"]
         if self.plan.tars:  # moved out of the folder of work in progress by now
             files = {kind: {**file, "path": Path(file["path"]).name} for kind, file in files.items()}
-        return {"split": split, "source_sha256": entry["source_sha256"], "files": files}
+        return {**entry, "split": split, "files": files}

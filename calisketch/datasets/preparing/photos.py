@@ -84,6 +84,7 @@ def prepare_photos(
     canny_sigma: float = CANNY_SIGMA,
     equalise: bool = True,
     validation_share: float = 0.1,
+    train_photos: int | None = None,
     output: str = "folder",
     tar_photos: int = TAR_PHOTOS,
     shard: int | None = None,
@@ -94,13 +95,15 @@ def prepare_photos(
 ) -> Report:
     """Prepare any folder (or zip archive, or several) of photos of faces.
 
-    align: bring the eyes to their canonical places with YuNet. Where its file is missing the report warns, and the
-    square in the middle of each photo is taken instead, as with False.
+    align: bring the eyes to their canonical places with YuNet, which is part of the package. Where it cannot run the
+    report warns, and the square in the middle of each photo is taken instead, as with False.
     contour: "hed", or "none" to do without (for networks that are not calibrated on contours).
     canny_sigma: of Canny, in pixels at 256; in proportion at other sizes.
     validation_share: the share of photos for validation, chosen by a hash of the name, so that it stays the same when
     photos are added; at least one, where two could be taken. Photos under folders named train, val / validation or test
     keep that split.
+    train_photos: take only so many of the photos for training: those whose names have the smallest hashes, so that the
+    same are taken on every machine, and from every source its share. None: all.
     output: "folder" for a file an image, or "tar" for WebDataset's tars with about `tar_photos` photos each.
     shard, shards: make only part `shard` (from 0) of `shards`, while other processes or machines make the others. The
     last to finish writes the manifest; the files are byte for byte those of one process.
@@ -121,7 +124,7 @@ def prepare_photos(
     items = list(_named(images, problems))
     settings = {"kind": "photos", "size": size, "align": how}
     return prepare_items(
-        with_splits(items, validation_share),
+        _fewer(with_splits(items, validation_share), train_photos),
         settings,
         report,
         contour=contour,
@@ -154,12 +157,11 @@ def collect(source: str | Path | Sequence[str | Path], out: Path) -> tuple[list[
 
 
 def aligned_how(align: bool, report: Report) -> str:
-    """How photos come to their square, "eyes" or "centre"; that the detector is missing is added to the warnings."""
+    """How photos come to their square, "eyes" or "centre"; that the detector cannot run is added to the warnings."""
     if align and not alignment.detector_available():
         report.warnings.append(
-            "the photos were NOT aligned, since the face detector's file is missing; the square in the middle of each "
-            "was taken. To align them: python -c \"from calisketch import weights; weights.fetch('yunet')\", then "
-            "prepare again with overwrite=true."
+            "the photos were NOT aligned, since the face detector cannot run here; the square in the middle of each "
+            f"was taken. {alignment.DETECTOR_REMEDY} Then prepare again with overwrite=true."
         )
         return "centre"
     return "eyes" if align else "centre"
@@ -196,6 +198,20 @@ def with_splits(items: Sequence[Item], share: float) -> list[Item]:
     return [Item(item.name, named.get(item.name, "train"), item.photo, item.artist) for item in items]
 
 
+def _fewer(items: Sequence[Item], train_photos: int | None) -> list[Item]:
+    """The items with only so many for training, chosen by the hashes of their names."""
+    if train_photos is None:
+        return list(items)
+    training = sorted((item for item in items if item.split == "train"), key=lambda item: (rank(item.name), item.name))
+    if isinstance(train_photos, bool) or not 1 <= train_photos <= len(training):
+        raise ValueError(
+            f"train_photos must be from 1 to the {len(training)} photos for training that there are; got "
+            f"{train_photos!r}. Give a smaller number, or null for all."
+        )
+    left_out = {item.name for item in training[train_photos:]}
+    return [item for item in items if item.name not in left_out]
+
+
 def prepare_items(
     items: Sequence[Item],
     settings: dict[str, Any],
@@ -229,6 +245,8 @@ def prepare_items(
     started = time.monotonic()
     out = report.out
     settings = {**settings, "canny_sigma": float(canny_sigma), "contour": contour, "equalise": equalise}
+    if settings["align"] == "eyes":
+        settings["border"] = "blurred"  # beyond the photo; folders of before repeat the photo's edge
     if output == "tar":
         settings["output"] = "tar"
     if contour == "hed":

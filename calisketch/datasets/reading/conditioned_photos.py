@@ -66,11 +66,13 @@ def photos_with(
     variants: int = 1,
     seed: int = 0,
     photos: Any = None,
+    inside: bool = False,
 ) -> PhotosWith:
     """`PhotosWith` of a prepared folder or several, for configurations.
 
-    root, split, size: as `prepared_photos` takes them. photos: a data set to take instead. The rest: as `PhotosWith`.
+    root, split, size, inside: as `prepared_photos` takes them. photos: a data set to take instead. The rest: as
+    `PhotosWith`.
 
     Raises FileNotFoundError or ValueError as `prepared_photos` and `PhotosWith` do.
     """
-    return PhotosWith(given_or_prepared(photos, root, split, size, "photos_with"), makers, variants, seed)
+    return PhotosWith(given_or_prepared(photos, root, split, size, "photos_with", inside), makers, variants, seed)

@@ -56,14 +56,14 @@ class JoinedPhotos(Dataset[dict[str, Tensor]]):
 
 
 def prepared_photos(
-    root: str | Path | Sequence[str | Path], split: str = "train", size: int | None = None
+    root: str | Path | Sequence[str | Path], split: str = "train", size: int | None = None, *, inside: bool = False
 ) -> PreparedPhotos | JoinedPhotos:
     """A prepared folder, or several as one data set.
 
-    root: a folder, or a list of them. split, size: as `PreparedPhotos` takes them.
+    root: a folder, or a list of them. split, size, inside: as `PreparedPhotos` takes them.
 
     Raises FileNotFoundError or ValueError as `PreparedPhotos` and `JoinedPhotos` do.
     """
     if isinstance(root, (str, Path)):
-        return PreparedPhotos(root, split, size)
-    return JoinedPhotos([PreparedPhotos(each, split, size) for each in root])
+        return PreparedPhotos(root, split, size, inside=inside)
+    return JoinedPhotos([PreparedPhotos(each, split, size, inside=inside) for each in root])

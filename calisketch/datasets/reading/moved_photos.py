@@ -106,14 +106,16 @@ def varied_photos(
     variants: int = 64,
     seed: int = 0,
     photos: Any = None,
+    inside: bool = False,
 ) -> Any:
     """`VariedPhotos` of a prepared folder or several, for configurations; the photos as they are, if nothing is on.
 
-    root, split, size: as `prepared_photos` takes them. photos: a data set to take instead. The rest: as `VariedPhotos`.
+    root, split, size, inside: as `prepared_photos` takes them. photos: a data set to take instead. The rest: as
+    `VariedPhotos`.
 
     Raises FileNotFoundError or ValueError as `prepared_photos` and `VariedPhotos` do.
     """
-    photos = given_or_prepared(photos, root, split, size, "varied_photos")
+    photos = given_or_prepared(photos, root, split, size, "varied_photos", inside)
     varied = VariedPhotos(photos, jitter=jitter, flip=flip, misplaced=misplaced, variants=variants, seed=seed)
     return varied if (jitter, flip, misplaced) != (1.0, 0.0, 0.0) else photos
 

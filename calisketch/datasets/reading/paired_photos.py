@@ -62,13 +62,15 @@ def photo_pairs(
     size: int | None = None,
     *,
     count: int | None = None,
+    inside: bool = False,
 ) -> PairedPhotos:
     """`PairedPhotos` of a prepared folder or several, for configurations: only photos that have an artist's drawing.
 
-    root: a folder, or a list of them. split, size: as `PreparedPhotos` takes them. count: as `PairedPhotos`.
+    root: a folder, or a list of them. split, size, inside: as `PreparedPhotos` takes them. count: as `PairedPhotos`.
 
     Raises FileNotFoundError or ValueError as `PreparedPhotos`, `JoinedPhotos` and `PairedPhotos` do.
     """
     if isinstance(root, (str, Path)):
-        return PairedPhotos(PreparedPhotos(root, split, size, "artist"), count=count)
-    return PairedPhotos(JoinedPhotos([PreparedPhotos(each, split, size, "artist") for each in root]), count=count)
+        return PairedPhotos(PreparedPhotos(root, split, size, "artist", inside=inside), count=count)
+    parts = [PreparedPhotos(each, split, size, "artist", inside=inside) for each in root]
+    return PairedPhotos(JoinedPhotos(parts), count=count)

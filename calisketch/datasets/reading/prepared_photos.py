@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from calisketch.boundary.decoding import Unreadable, decode
+from calisketch.datasets.border import Corners, inside_mask
 from calisketch.datasets.manifest import MANIFEST, Manifest, read_manifest
 from calisketch.datasets.preparing.shard_journal import unfinished
 from calisketch.datasets.reading.stored_images import StoredImages
@@ -34,10 +35,14 @@ class PreparedPhotos(Dataset[dict[str, Tensor]]):
     track: "artist" to have the artists' drawings too, and only the items that have one.
     cache: keep decoded images in memory, while they fit.
     verify: compare every file's SHA-256 with the manifest's first.
+    inside: give each item the mask of the pixels that lie inside its source photo, so that losses can leave out what
+        the preparation made up beyond the photo's edge.
 
     An item is {"photo": (3, H, W), "contour": (1, H, W), "detail": (1, H, W), "index": int64 scalar} and with
-    `track="artist"` {"artist": (1, H, W)}; float32 in [0, 1], line maps with ink = 1. A folder prepared with
-    contour=none gives no contour. `names[index]` is the item's name, `size` the side of its images.
+    `track="artist"` {"artist": (1, H, W)}, with `inside=True` {"inside": (1, H, W) of 0 and 1}; float32 in [0, 1], line
+    maps with ink = 1. A folder prepared with contour=none gives no contour. Of a photo whose corners the manifest does
+    not tell (an older one, or one that fills its frame) every pixel counts as inside. `names[index]` is the item's
+    name, `size` the side of its images.
     Raises FileNotFoundError or ValueError that say how to prepare the folder.
     """
 
@@ -50,6 +55,7 @@ class PreparedPhotos(Dataset[dict[str, Tensor]]):
         *,
         cache: bool = True,
         verify: bool = False,
+        inside: bool = False,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}.")
@@ -67,6 +73,7 @@ class PreparedPhotos(Dataset[dict[str, Tensor]]):
         if track is not None:
             wanted.append(track)
         self._images = StoredImages(self.root, wanted, remedy=self._how(), keep_hashes=verify)
+        self._inside: list[Corners | None] | None = [] if inside else None
         counts: Counter[str] = Counter()
         for name, entry, _ in manifest.entries():
             if (
@@ -78,6 +85,8 @@ class PreparedPhotos(Dataset[dict[str, Tensor]]):
             counts[entry["split"]] += 1
             if entry["split"] == split and (track is None or track in entry["files"]):
                 self._images.add(name, entry["files"])
+                if self._inside is not None:
+                    self._inside.append(entry.get("source_corners"))
         self.names: list[str] = self._images.names
         if not self.names:
             wish = f"split {split!r}" + (f" with an {track} drawing" if track else "")
@@ -127,7 +136,21 @@ class PreparedPhotos(Dataset[dict[str, Tensor]]):
             item = {kind: self._read(index, kind, "RGB" if kind == "photo" else "L") for kind in self._images.kinds}
             if self._cache is not None:
                 self._cache[index] = item
-        return {**{kind: image.float() / 255 for kind, image in item.items()}, "index": torch.tensor(index)}
+        result = {kind: image.float() / 255 for kind, image in item.items()}
+        if self._inside is not None:
+            result["inside"] = self._mask(index, self._inside[index])
+        return {**result, "index": torch.tensor(index)}
+
+    def _mask(self, index: int, corners: Corners | None) -> Tensor:
+        """(1, H, W) of 0 and 1."""
+        if corners is None:
+            return torch.ones(1, self.size, self.size)
+        try:
+            return torch.from_numpy(inside_mask(corners, self.size))[None].float()
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{self.root / MANIFEST} is damaged at {self.names[index]}: {error} {self._how()}"
+            ) from error
 
     def _read(self, index: int, kind: str, mode: str) -> Tensor:
         """(C, H, W) uint8."""

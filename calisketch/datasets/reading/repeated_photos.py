@@ -62,14 +62,19 @@ def made_seed(seed: int, variant: int, place: int, name: str) -> int:
 
 
 def given_or_prepared(
-    photos: Any, root: str | Path | Sequence[str | Path] | None, split: str, size: int | None, asks: str
+    photos: Any,
+    root: str | Path | Sequence[str | Path] | None,
+    split: str,
+    size: int | None,
+    asks: str,
+    inside: bool = False,
 ) -> Any:
     """The data set ``photos``, or if it is None that of the prepared folders ``root``.
 
-    asks: who needs one of them, for the ValueError if there is neither.
+    inside: as `PreparedPhotos` takes it. asks: who needs one of them, for the ValueError if there is neither.
     """
     if photos is not None:
         return photos
     if root is None:
         raise ValueError(f"{asks} needs root, a prepared folder, or photos, a data set; got neither.")
-    return prepared_photos(root, split, size)
+    return prepared_photos(root, split, size, inside=inside)
