@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
+from .calibration_targets import TARGETS, checked_targets, target_map
 from .checks import check_image, check_positive
-from .losses import feature_matching, lsgan_discriminator, lsgan_generator, soft_f1
+from .losses import (
+    dice,
+    f1_of_lines,
+    feature_matching,
+    line_cross_entropy,
+    lsgan_discriminator,
+    lsgan_generator,
+    soft_f1,
+    tolerant_f1_loss,
+)
 from .networks import EncoderDecoder, SNPatchGAN, mean_logit, without_power_iteration
 from .stage import Batch
+
+_TERMS = {"hed": "contour", "canny": "detail"}  # as the paper calls them
 
 
 class SCN(nn.Module):
@@ -17,15 +31,27 @@ class SCN(nn.Module):
     "Ground truth images" of D1 can only be edge maps, since D1 is applied to them and to the 1-channel R alike: the
     contour map E[0] (HED) and the detail map E[1] (Canny), the loss averaged over the two *(a reading)*.
 
+    The arguments from `targets` on are not the paper's. With both of Eq. 4's targets R comes out as thick HED; with
+    their product as target it comes out thin. Where a batch has ``inside``, what lies outside of it counts for nothing.
+
     Args:
         generator: G1; the paper's encoder-decoder with a sigmoid head if None.
         discriminator: D1 on 1 channel; the paper's SN-PatchGAN if None.
         calibration_weight: lambda of Eq. 4.
         contour: learn from E[0]; off is Table 2's "detail only".
         detail: learn from E[1]; off is Table 2's "contour only".
+        targets: the weight of each of `calibration_targets.TARGETS` in place of contour and detail: of its term in
+            Eq. 4, and of its share in what D1 takes for real.
+        judged_by: the target that the plateau is judged by, in lines: 1 - F1 at 2 pixels of R made binary at 0.5; None:
+            1 - soft F1, averaged over the targets.
+        adversarial_weight: of Eq. 3 in G1's loss; the paper's 1.
+        cross_entropy_weight: of `losses.line_cross_entropy` against each target, times the target's weight.
+        positive_weight: by how much ink counts more than paper there.
+        dice_weight: of `losses.dice`, alike.
+        tolerant_weight: of `losses.tolerant_f1_loss` at 2 pixels, alike.
 
     Raises:
-        ValueError: a negative weight, or neither contour nor detail.
+        ValueError: a negative weight, neither contour nor detail, or targets or judged_by that name no target.
     """
 
     def __init__(
@@ -35,28 +61,60 @@ class SCN(nn.Module):
         calibration_weight: float = 10.0,
         contour: bool = True,
         detail: bool = True,
+        targets: Mapping[str, float] | None = None,
+        judged_by: str | None = None,
+        adversarial_weight: float = 1.0,
+        cross_entropy_weight: float = 0.0,
+        positive_weight: float = 1.0,
+        dice_weight: float = 0.0,
+        tolerant_weight: float = 0.0,
     ):
         super().__init__()
         check_positive("calibration_weight", calibration_weight, zero=True)
         if not (contour or detail):
             raise ValueError("SCN must learn from contour, detail or both; got contour=False and detail=False.")
+        if judged_by is not None and judged_by not in TARGETS:
+            raise ValueError(f"judged_by must be one of {', '.join(TARGETS)}, or null; got {judged_by!r}.")
+        for name, weight in (
+            ("adversarial_weight", adversarial_weight),
+            ("cross_entropy_weight", cross_entropy_weight),
+            ("dice_weight", dice_weight),
+            ("tolerant_weight", tolerant_weight),
+        ):
+            check_positive(name, weight, zero=True)
+        check_positive("positive_weight", positive_weight)
         self.generator = EncoderDecoder(1, 1, head="sigmoid") if generator is None else generator
         self.discriminator = SNPatchGAN(1) if discriminator is None else discriminator
         self.calibration_weight = calibration_weight
-        self.targets = tuple(name for name, wanted in (("contour", contour), ("detail", detail)) if wanted)
+        both = {"hed": float(contour), "canny": float(detail)}
+        self.weights = checked_targets(both if targets is None else targets)
+        self.targets = tuple(_TERMS.get(name, name) for name in self.weights)
+        self.judged_by = judged_by
+        self.adversarial_weight = adversarial_weight
+        self.cross_entropy_weight, self.positive_weight = cross_entropy_weight, positive_weight
+        self.dice_weight, self.tolerant_weight = dice_weight, tolerant_weight
 
     def forward(self, sketch: Tensor) -> Tensor:
         """Eq. 1: R = G1(S). sketch (B, 1, H, W) in [0, 1], ink = 1; the result alike."""
         check_image(sketch, 1, "sketch", range01=False)
         return self.generator(sketch)
 
+    def _real(self, batch: Batch) -> dict[str, Tensor]:
+        """The targets by name, (B, 1, H, W) each, empty outside the photo."""
+        return {name: _inside(target_map(name, batch), batch) for name in self.weights}
+
+    def _averaged(self, terms: list[Tensor]) -> Tensor:
+        """One term a target -> their mean, by the targets' weights."""
+        shares = torch.tensor(list(self.weights.values()), device=terms[0].device)
+        return (torch.stack(terms) * (shares / shares.sum())).sum()
+
     def discriminator_losses(self, batch: Batch) -> Batch:
         """Eq. 3 for D1: E[j] is real, R (``batch["refined"]``, detached here) is fake; averaged over j."""
-        fake = batch["refined"].detach()
-        output = self.discriminator(torch.cat([*(batch[name] for name in self.targets), fake]))
+        fake = _inside(batch["refined"].detach(), batch)
+        output = self.discriminator(torch.cat([*self._real(batch).values(), fake]))
         *real, fake_logits = zip(*(scale.chunk(len(self.targets) + 1) for scale in output.logits), strict=True)
         terms = [lsgan_discriminator(logits, fake_logits) for logits in real]
-        return {"scn/discriminator": torch.stack(terms).mean()}
+        return {"scn/discriminator": self._averaged(terms)}
 
     def generator_losses(self, batch: Batch, calibration_weight: float | None = None) -> Batch:
         """Eq. 4: adversarial + lambda * (CL[0] + CL[1]), with Eq. 2's calibration loss CL[j] on D1's layers.
@@ -64,23 +122,59 @@ class SCN(nn.Module):
         calibration_weight: in place of lambda, where it is given.
         """
         weight = self.calibration_weight if calibration_weight is None else calibration_weight
-        output = self.discriminator(batch["refined"])
-        terms = {"scn/adversarial": lsgan_generator(output.logits)}
-        for name in self.targets:
+        output = self.discriminator(_inside(batch["refined"], batch))
+        terms = {"scn/adversarial": self.adversarial_weight * lsgan_generator(output.logits)}
+        real = self._real(batch)
+        for name, share in self.weights.items():
             with torch.no_grad():
-                real = self.discriminator(batch[name]).features
-            terms[f"scn/{name}"] = weight * feature_matching(real, output.features)  # Eq. 2
-        return terms
+                features = self.discriminator(real[name]).features
+            matching = feature_matching(features, output.features)  # Eq. 2
+            terms[f"scn/{_TERMS.get(name, name)}"] = share * weight * matching
+        return {**terms, **self._direct(batch, real)}
+
+    def _direct(self, batch: Batch, real: Mapping[str, Tensor]) -> Batch:
+        """The terms that need no D1, against each target; those with weight only."""
+        refined, inside = batch["refined"], batch.get("inside")
+        terms: dict[str, list[Tensor]] = {}
+        for name, share in self.weights.items():
+            if self.cross_entropy_weight:
+                entropy = line_cross_entropy(refined, real[name], self.positive_weight, inside)
+                terms.setdefault("scn/cross_entropy", []).append(share * self.cross_entropy_weight * entropy)
+            if self.dice_weight:
+                overlap = dice(refined, real[name], inside)
+                terms.setdefault("scn/dice", []).append(share * self.dice_weight * overlap)
+            if self.tolerant_weight:
+                tolerant = tolerant_f1_loss(refined, real[name], 2, inside)
+                terms.setdefault("scn/tolerant", []).append(share * self.tolerant_weight * tolerant)
+        return {name: torch.stack(parts).sum() for name, parts in terms.items()}
 
     @torch.no_grad()
     def scores(self, batch: Batch) -> Batch:
         """D1's mean output on the edge maps and on R."""
         with without_power_iteration(self.discriminator):
-            real = torch.stack([mean_logit(self.discriminator(batch[name])) for name in self.targets]).mean()
-            return {"scn/real": real, "scn/fake": mean_logit(self.discriminator(batch["refined"]))}
+            real = self._averaged([mean_logit(self.discriminator(target)) for target in self._real(batch).values()])
+            return {"scn/real": real, "scn/fake": mean_logit(self.discriminator(_inside(batch["refined"], batch)))}
+
+    @torch.no_grad()
+    def plateau_figures(self, refined: Tensor, batch: Batch) -> Tensor:
+        """(N,) figures, lower is better, NaN for images without lines: they have none to be judged by.
+
+        With `judged_by` 1 - F1 of R's lines, one for each image; else 1 - soft F1 of R against E[j] at 2 pixels, one
+        for each image and target.
+        """
+        inside = batch.get("inside")
+        if self.judged_by is not None:
+            return 1 - f1_of_lines(refined, target_map(self.judged_by, batch), inside=inside)
+        drawing = _inside(refined, batch).float()
+        scores = [soft_f1(drawing, target.float(), tolerance=2) for target in self._real(batch).values()]
+        return 1 - torch.cat(scores)
 
     @torch.no_grad()
     def plateau_figure(self, refined: Tensor, batch: Batch) -> Tensor:
-        """1 - soft F1 of R against E[j] at 2 pixels, averaged over j and over the images that have lines."""
-        scores = [soft_f1(refined.float(), batch[name].float(), tolerance=2) for name in self.targets]
-        return 1 - torch.cat(scores).nanmean()
+        """The mean of `plateau_figures` over the images that have lines; NaN if none of them has."""
+        return self.plateau_figures(refined, batch).nanmean()
+
+
+def _inside(drawing: Tensor, batch: Batch) -> Tensor:
+    """The drawing with nothing beyond the photo, where the batch says what lies inside."""
+    return drawing * batch["inside"] if "inside" in batch else drawing

@@ -72,6 +72,9 @@ class Stage(Protocol):
     through a network which it does not train, but another stage does, may name it in ``builds_on``; then the engine
     says so where that is untrained.
 
+    One whose figure not every image has, such as a drawing's without lines, may give ``plateau_figures(batch)``, (N,)
+    with NaN in their places; then the validation figure is the mean over all that are there.
+
     ``generate`` is a step of its own, so that one run of the generators serves both the discriminators' update (on
     detached fakes) and, through the updated discriminators, the generators' terms.
     """

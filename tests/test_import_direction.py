@@ -19,6 +19,7 @@ LAYERS = [
     {"sketching"},  # its edge maps wrap networks.hed
     {"compression"},
     {"losses", "datasets", "evaluation"},
+    {"calibration_targets"},
     {"scn", "isn"},
     {"systems", "training"},  # neither imports the other: they meet at stage
     {"pipeline", "fitting", "export"},

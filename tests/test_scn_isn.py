@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from skimage.morphology import skeletonize
 
 from calisketch.isn import ISN, PERCEPTUAL_LAYERS, STYLE_LAYERS
-from calisketch.losses import DiffAugment
+from calisketch.losses import DiffAugment, dice, f1_of_lines, line_cross_entropy, tolerant_f1_loss
 from calisketch.networks import LPIPS, VGG19, EncoderDecoder, SNPatchGAN
 from calisketch.scn import SCN
 
@@ -72,6 +73,101 @@ def test_scn_can_learn_from_one_edge_map_alone(batch: dict[str, torch.Tensor], o
 def test_scn_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="contour, detail or both"):
         small_scn(contour=False, detail=False)
+
+
+def test_the_product_as_target_takes_the_place_of_both_edge_maps(batch: dict[str, torch.Tensor]) -> None:
+    scn = small_scn(targets={"product": 1.0}).eval()
+    product = batch["contour"] * batch["detail"]
+    fake = scn.discriminator(batch["refined"])
+    real = scn.discriminator(product)
+    matching = 10 * sum((r - f).abs().mean() for r, f in zip(real.features, fake.features, strict=True))
+    got = scn.generator_losses(batch)
+    assert got.keys() == {"scn/adversarial", "scn/product"}
+    torch.testing.assert_close(got["scn/product"], matching)
+    told = ((real.logits[0] - 1) ** 2).mean() / 2 + (fake.logits[0] ** 2).mean() / 2
+    torch.testing.assert_close(scn.discriminator_losses(batch)["scn/discriminator"], told)
+
+
+def test_targets_are_weighed_in_both_losses(batch: dict[str, torch.Tensor]) -> None:
+    scn = small_scn(targets={"thin_hed": 1.0, "canny": 3.0}, adversarial_weight=0.0, calibration_weight=2.0).eval()
+    alone = small_scn(contour=False, calibration_weight=2.0).eval()
+    got = scn.generator_losses(batch)
+    assert got["scn/adversarial"] == 0
+    torch.testing.assert_close(got["scn/detail"], 3 * alone.generator_losses(batch)["scn/detail"])
+    thin = batch["contour"] * (got_thin(batch["contour"]) > 0)
+    real = [scn.discriminator(each).logits[0] for each in (batch["detail"], thin)]
+    fake = scn.discriminator(batch["refined"]).logits[0]
+    expected = (3 * ((real[0] - 1) ** 2).mean() + ((real[1] - 1) ** 2).mean()) / 8 + (fake**2).mean() / 2
+    torch.testing.assert_close(scn.discriminator_losses(batch)["scn/discriminator"], expected)
+
+
+def got_thin(contour: torch.Tensor) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(skeletonize(each[0].numpy() >= 0.5))[None] for each in contour]).float()
+
+
+def test_both_weights_of_1_are_the_papers_preset_bit_for_bit(batch: dict[str, torch.Tensor]) -> None:
+    paper, named = small_scn(), small_scn(targets={"canny": 1.0, "hed": 1.0})
+    for losses in ("discriminator_losses", "generator_losses", "scores"):
+        first, second = getattr(paper, losses)(batch), getattr(named, losses)(batch)
+        assert list(first) == list(second)
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_direct_losses_are_added_where_they_have_weight(batch: dict[str, torch.Tensor]) -> None:
+    weights = {"cross_entropy_weight": 2.0, "positive_weight": 3.0, "dice_weight": 0.5, "tolerant_weight": 4.0}
+    scn = small_scn(targets={"product": 2.0}, **weights).eval()
+    product, refined = batch["contour"] * batch["detail"], batch["refined"]
+    got = scn.generator_losses(batch)
+    torch.testing.assert_close(got["scn/cross_entropy"], 2 * 2 * line_cross_entropy(refined, product, 3.0))
+    torch.testing.assert_close(got["scn/dice"], 2 * 0.5 * dice(refined, product))
+    torch.testing.assert_close(got["scn/tolerant"], 2 * 4 * tolerant_f1_loss(refined, product, 2))
+
+
+def test_what_lies_outside_the_photo_is_seen_by_no_loss(batch: dict[str, torch.Tensor]) -> None:
+    inside = torch.ones(2, 1, 32, 32)
+    inside[..., :10, :] = 0
+    scn = small_scn(targets={"product": 1.0, "hed": 1.0}, dice_weight=1.0, judged_by="product").eval()
+    other = {name: value.detach().clone() for name, value in batch.items()}
+    for name in ("contour", "detail", "refined"):
+        other[name][..., :10, :] = 1 - other[name][..., :10, :]
+    for losses in ("discriminator_losses", "generator_losses", "scores"):
+        first = getattr(scn, losses)({**batch, "inside": inside})
+        second = getattr(scn, losses)({**other, "inside": inside})
+        assert all(torch.equal(first[name], second[name]) for name in first)
+    figures = [scn.plateau_figures(each["refined"], {**each, "inside": inside}) for each in (batch, other)]
+    assert torch.equal(*figures)
+
+
+def test_the_plateau_of_the_new_preset_is_the_f1_of_lines(batch: dict[str, torch.Tensor]) -> None:
+    scn = small_scn(targets={"product": 1.0}, judged_by="product")
+    product = batch["contour"] * batch["detail"]
+    torch.testing.assert_close(scn.plateau_figures(batch["refined"], batch), 1 - f1_of_lines(batch["refined"], product))
+    assert float(scn.plateau_figure(product, batch)) == 0
+
+
+@pytest.mark.parametrize("judged_by", [None, "product"])
+def test_images_without_lines_are_left_out_of_the_plateau(
+    batch: dict[str, torch.Tensor], judged_by: str | None
+) -> None:
+    scn = small_scn(contour=False, judged_by=judged_by)
+    whole = scn.plateau_figure(batch["refined"][:1], {name: value[:1] for name, value in batch.items()})
+    batch["detail"][1] = 0
+    figures = scn.plateau_figures(batch["refined"], batch)
+    assert figures.isnan().tolist() == [False, True]
+    torch.testing.assert_close(scn.plateau_figure(batch["refined"], batch), whole)
+
+
+def test_unknown_targets_and_weights_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"some of hed, canny, product, thin_hed; got edges"):
+        small_scn(targets={"edges": 1.0})
+    with pytest.raises(ValueError, match="a weight above 0"):
+        small_scn(targets={"product": 0.0})
+    with pytest.raises(ValueError, match=r"targets\.hed"):
+        small_scn(targets={"hed": -1.0})
+    with pytest.raises(ValueError, match="judged_by must be one of"):
+        small_scn(judged_by="face")
+    with pytest.raises(ValueError, match="dice_weight"):
+        small_scn(dice_weight=-1.0)
 
 
 def test_discriminators_never_reach_the_generators_output(batch: dict[str, torch.Tensor]) -> None:

@@ -4,20 +4,25 @@ from .adversarial import lsgan_discriminator, lsgan_generator, vanilla_discrimin
 from .augmentation import DiffAugment
 from .feature_matching import feature_matching
 from .gradient_penalty import r1_penalty
+from .lines import dice, f1_of_lines, line_cross_entropy, tolerant_f1_loss
 from .perceptual import gram_matrix, perceptual, style
 from .pixel import l1, soft_f1, total_variation
 
 __all__ = [
     "DiffAugment",
+    "dice",
+    "f1_of_lines",
     "feature_matching",
     "gram_matrix",
     "l1",
+    "line_cross_entropy",
     "lsgan_discriminator",
     "lsgan_generator",
     "perceptual",
     "r1_penalty",
     "soft_f1",
     "style",
+    "tolerant_f1_loss",
     "total_variation",
     "vanilla_discriminator",
     "vanilla_generator",

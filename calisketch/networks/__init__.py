@@ -21,6 +21,7 @@ from .patchgan import (
     per_scale,
     without_power_iteration,
 )
+from .quarter import QuarterUNet
 from .unet import UNet
 from .vgg import VGG19
 
@@ -31,6 +32,7 @@ GENERATORS: dict[str, type[nn.Module]] = {
     "ColourLed": ColourLed,
     "FromColours": FromColours,
     "MRUUNet": MRUUNet,
+    "QuarterUNet": QuarterUNet,
     "UNet": UNet,
 }
 
@@ -49,6 +51,7 @@ __all__ = [
     "MaskedResidualUnit",
     "MultiScaleDiscriminator",
     "PatchGAN70",
+    "QuarterUNet",
     "SNPatchGAN",
     "UNet",
     "averaged",

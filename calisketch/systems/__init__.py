@@ -5,6 +5,7 @@ from .isn_only import ISNOnlySystem
 from .photo_to_sketch import PhotoToSketch, PhotoToSketchSystem
 from .pi_rec import PhaseWeights, PIRecGAN, PIRecSystem
 from .pix2pix import Pix2Pix, Pix2PixSystem
+from .scn_only import SCNOnlySystem
 from .system import Channels, System
 from .x_gans import XGans, XGansSystem
 
@@ -19,6 +20,7 @@ __all__ = [
     "PhotoToSketchSystem",
     "Pix2Pix",
     "Pix2PixSystem",
+    "SCNOnlySystem",
     "System",
     "XGans",
     "XGansSystem",

@@ -77,6 +77,10 @@ class CalibrationStage:
     def plateau_figure(self, batch: Batch) -> Tensor:
         return self.scn.plateau_figure(self.scn(batch["sketch"]), batch)
 
+    @torch.no_grad()
+    def plateau_figures(self, batch: Batch) -> Tensor:
+        return self.scn.plateau_figures(self.scn(batch["sketch"]), batch)
+
 
 class SynthesisStage:
     """Stage 2, R -> P: R stands for the Hadamard product of the detail and contour maps, ink = 1.

@@ -56,18 +56,27 @@ def averaged(averages: Mapping[str, Ema]) -> Iterator[None]:
 
 @torch.no_grad()
 def plateau_figure(fabric: Fabric, stage: Stage, batches: list[Batch], averages: Mapping[str, Ema]) -> float:
-    """The stage's plateau figure over all validation samples, in averaged weights; lower is better."""
+    """The stage's plateau figure over all validation samples, in averaged weights; lower is better.
+
+    NaN if none of the samples has a figure.
+    """
     total, count = 0.0, 0
+    figures = getattr(stage, "plateau_figures", None)
     with averaged(averages):
         for batch in batches[fabric.global_rank :: fabric.world_size]:
             with fabric.autocast():
-                figure = float(stage.plateau_figure(batch))
-            total += figure * len(batch["photo"])
-            count += len(batch["photo"])
+                if figures is None:
+                    figure = float(stage.plateau_figure(batch))
+                    total += figure * len(batch["photo"])
+                    count += len(batch["photo"])
+                else:
+                    judged = figures(batch).double()
+                    total += float(judged.nansum())
+                    count += int((~judged.isnan()).sum())
     if fabric.world_size > 1:  # each has judged its part, and all have to come to the same decision
         sums = torch.tensor([total, count], dtype=torch.float64, device=fabric.device)
         total, count = fabric.all_reduce(sums, reduce_op="sum").tolist()
-    return total / count
+    return total / count if count else float("nan")
 
 
 @torch.no_grad()

@@ -14,9 +14,9 @@ from PIL import Image
 from calisketch.boundary import alignment
 from calisketch.boundary.alignment import similarity_from_eyes, warp
 from calisketch.datasets import JoinedPhotos, MirroredPhotos, PreparedPhotos, VariedPhotos, prepare_photos
-from calisketch.datasets.preparing.aligned import align_photo
 from calisketch.datasets.border import inside_mask, soften_border, source_corners
 from calisketch.datasets.drawn.drawn_face import draw_face
+from calisketch.datasets.preparing.aligned import align_photo
 
 TILTED = ((60.0, 70.0), (110.0, 80.0))
 

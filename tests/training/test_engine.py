@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 from toy_runs import SETTINGS, assert_equal, fit
 from toy_stages import Photos, ToyStage, draw, generator, stages
@@ -18,6 +19,7 @@ from calisketch.training import CheckpointError, Engine, NonFiniteLoss, OutOfMem
 from calisketch.training.checkpoint import list_checkpoints, load_checkpoint, load_latest
 from calisketch.training.logging import read_metrics
 from calisketch.training.state import RunState
+from calisketch.training.validation import plateau_figure
 
 
 def test_training_does_not_depend_on_how_often_it_is_logged_validated_or_pictured(tmp_path: Path):
@@ -129,6 +131,17 @@ def test_a_validation_figure_that_is_no_number_ends_the_run(tmp_path: Path):
     listed[0].plateau_figure = lambda batch: torch.tensor(math.nan)  # type: ignore[method-assign]
     with pytest.raises(NonFiniteLoss, match="stage scn, step 2: the validation figure is nan"):
         fit(tmp_path, listed)
+
+
+def test_figures_by_image_are_averaged_over_all_images_that_have_one(tmp_path: Path):
+    """A batch without lines has no figure; it must neither end the run nor weigh as much as the others."""
+    listed = stages()
+    figures = iter([torch.tensor([0.2, math.nan, 0.4]), torch.tensor([math.nan]), torch.full((3,), math.nan)] * 40)
+    listed[0].plateau_figures = lambda batch: next(figures)  # type: ignore[attr-defined]
+    stage, state = listed[0], {}
+    figure = plateau_figure(Fabric(accelerator="cpu", devices=1), stage, [{"photo": torch.zeros(3)}] * 2, state)
+    assert figure == pytest.approx(0.3)
+    assert math.isnan(plateau_figure(Fabric(accelerator="cpu", devices=1), stage, [{"photo": torch.zeros(3)}], state))
 
 
 def test_the_best_of_each_stage_is_kept_with_the_figure_it_was_chosen_by(tmp_path: Path):

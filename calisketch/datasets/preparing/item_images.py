@@ -203,7 +203,7 @@ class Worker:
             files[track] = {"path": path, "sha256": hashlib.sha256(stream.getvalue()).hexdigest()}
         # A drawing that could not be taken leaves no source hash, so that the next run tries it again.
         source = source_sha256(item) if not problems else ""
-        entry = {"split": item.split, "source_sha256": source, "files": files}
+        entry: dict[str, Any] = {"split": item.split, "source_sha256": source, "files": files}
         if corners is not None:
             entry["source_corners"] = corners
         return Result(item.name, entry, problems)
