@@ -30,6 +30,11 @@ LAYERS = [
 ]
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = {("systems", "training"), ("training", "systems")}
+# Within a topic: rooms, and modules beside them, from the lowest layer up. Two of one layer do not know each other.
+INNER = {
+    "datasets": [{"manifest", "tars"}, {"entries", "shard_journal"}, {"preparing", "reading", "drawn"}, {"__init__"}],
+    "evaluation": [{"device"}, {"measures"}, {"reports"}, {"running"}, {"__init__"}],
+}
 HEAVY = {"hydra", "omegaconf", "lightning_fabric", "wandb", "pytorch_fid", "tqdm", "matplotlib", "gradio"}
 HEAVY |= {"onnx", "onnxscript", "onnxruntime", "openvino"}
 
@@ -71,6 +76,19 @@ def test_no_arrow_runs_back_up(path: Path) -> None:
             continue
         assert LAYER_OF[target[1]] <= LAYER_OF[here], f"{path.name} ({here}) imports {name}"
         assert (here, target[1]) not in FORBIDDEN, f"{path.name} ({here}) imports {name}"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if _topic(path) in INNER], ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_within_a_topic_no_arrow_runs_back_up_or_across(path: Path) -> None:
+    topic, here = _room(path).split(".")[:2]
+    layer_of = {name: level for level, names in enumerate(INNER[topic]) for name in names}
+    assert here in layer_of, f"{here} has no place in {topic}; give it one in INNER"
+    for name, _ in _imports(path):
+        target = name.split(".")
+        if target[:2] == ["calisketch", topic] and len(target) > 2 and target[2] in layer_of.keys() - {here}:
+            assert layer_of[target[2]] < layer_of[here], f"{path.name} ({topic}.{here}) imports {name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

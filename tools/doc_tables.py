@@ -16,8 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from calisketch.evaluation.measures.every_measure import Row, paired_rows
 from calisketch.evaluation.reports.report import HEADINGS
-from calisketch.evaluation.running.every_measure import Row, paired_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "docs" / "reports" / "comparisons"

@@ -16,9 +16,9 @@ from torch.utils.data import Subset
 from ..datasets import PreparedPhotos
 from ..datasets.reading.prepared_photos import SPLITS
 from ..evaluation import FrozenSketches, benchmark_sketches
+from ..evaluation.measures.every_measure import METRICS
 from ..evaluation.reports.report import Report
 from ..evaluation.running.comparing import Claim, Entry, compare
-from ..evaluation.running.every_measure import METRICS
 from ..relatives.any_model import load_model
 from ..training.batches import evenly_chosen
 from ..weights import folder as model_folder

@@ -17,10 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from ..datasets import JoinedPhotos, PreparedPhotos
 from ..datasets.reading.prepared_photos import SPLITS
 from ..evaluation import FrozenSketches, Report, benchmark_sketches, evaluate
+from ..evaluation.device import chosen_device
+from ..evaluation.measures.every_measure import EDGECONNECT, METRICS, PAPER
 from ..evaluation.reports.report import FORMAT
-from ..evaluation.running.device import chosen_device
 from ..evaluation.running.evaluating import BASELINES
-from ..evaluation.running.every_measure import EDGECONNECT, METRICS, PAPER
 from ..evaluation.running.protocol import TRACKS
 from ..inference.computing import Precision
 from ..pipeline import CaliSketch

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from calisketch.commands import train as train_command
 from calisketch.datasets import PhotosWith, ProceduralFaces
-from calisketch.evaluation.running.every_measure import METRICS
+from calisketch.evaluation.measures.every_measure import METRICS
 from calisketch.networks import EncoderDecoder, FromColours, UNet
 from calisketch.relatives.pi_rec import PIRec
 from calisketch.sketching import ColorDomain, IrregularMask, SparseEdges

@@ -13,7 +13,7 @@ from preparing import TAR, dates, prepare, tree
 
 from calisketch.datasets import PreparedPhotos, SettingsDiffer, prepare_cuhk
 from calisketch.datasets.drawn.drawn_face import draw_face
-from calisketch.datasets.preparing.shard_journal import PREPARING
+from calisketch.datasets.shard_journal import PREPARING
 
 
 def test_shards_with_another_number_of_tars_or_another_listing_are_no_part_of_the_whole(

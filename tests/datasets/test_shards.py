@@ -21,7 +21,7 @@ from preparing import TAR, dates, prepare, tree
 
 from calisketch.datasets import PreparedPhotos, prepare_cuhk
 from calisketch.datasets.drawn.drawn_face import draw_face
-from calisketch.datasets.preparing.shard_journal import PREPARING, Journal, journal_state
+from calisketch.datasets.shard_journal import PREPARING, Journal, journal_state
 
 
 def command(root: Path, source: Path, out: Path, *more: str) -> list[str]:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from calisketch import CaliSketch
 from calisketch.datasets.drawn.procedural import ProceduralFaces
-from calisketch.evaluation import evaluate
-from calisketch.evaluation.running import device, evaluating
-from calisketch.evaluation.running import every_measure as measures
-from calisketch.evaluation.running.device import chosen_device, drawing_device, exact_float32
+from calisketch.evaluation import device, evaluate
+from calisketch.evaluation.device import chosen_device, drawing_device, exact_float32
+from calisketch.evaluation.measures import every_measure as measures
+from calisketch.evaluation.running import evaluating
 from calisketch.evaluation.running.frozen import draw_frozen
 from calisketch.networks import LPIPS, EncoderDecoder
 

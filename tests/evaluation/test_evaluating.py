@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from calisketch import CaliSketch
 from calisketch.datasets.drawn.procedural import ProceduralFaces
 from calisketch.evaluation import FaceIdentity, InceptionFeatures, Report, evaluate, precision_recall, psnr, ssim
+from calisketch.evaluation.measures.every_measure import Row, paired_rows
 from calisketch.evaluation.measures.intervals import paired_difference
 from calisketch.evaluation.reports.grid import picture_grid, places_of_interest
 from calisketch.evaluation.running.baselines import mean_face, nearest_drawings, nearest_when_drawn
-from calisketch.evaluation.running.every_measure import Row, paired_rows
 from calisketch.evaluation.running.frozen import draw_frozen, freeze
 from calisketch.evaluation.running.protocol import read_photos
 from calisketch.networks import LPIPS, EncoderDecoder

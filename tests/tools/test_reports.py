@@ -17,8 +17,8 @@ from PIL import Image
 from calisketch import CaliSketch
 from calisketch.datasets.preparing.aligned import resize
 from calisketch.evaluation import FrozenSketches, benchmark_sketches
+from calisketch.evaluation.measures.every_measure import Measures
 from calisketch.evaluation.running.evaluating import described
-from calisketch.evaluation.running.every_measure import Measures
 from calisketch.evaluation.running.frozen import draw_frozen
 from calisketch.sketching import SketchMixture
 from calisketch.weights import address as hub

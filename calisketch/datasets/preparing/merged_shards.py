@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from calisketch.datasets.entries import Entries
 from calisketch.datasets.manifest import read_manifest, write_manifest
-from calisketch.datasets.preparing.shard_journal import (
+from calisketch.datasets.preparing.shard_run import images_of
+from calisketch.datasets.preparing.work_plan import Plan, rank
+from calisketch.datasets.shard_journal import (
     PREPARING,
     JournalState,
     Shard,
@@ -27,9 +30,6 @@ from calisketch.datasets.preparing.shard_journal import (
     remove_aside,
     say_missing,
 )
-from calisketch.datasets.preparing.shard_run import images_of
-from calisketch.datasets.preparing.work_plan import Plan, rank
-from calisketch.datasets.reading.entries import Entries
 from calisketch.datasets.tars import tar_name, tar_of, write_tar
 
 __all__ = ["Merged", "merge"]

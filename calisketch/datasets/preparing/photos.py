@@ -30,10 +30,10 @@ from calisketch.boundary import alignment
 from calisketch.datasets.manifest import read_manifest
 from calisketch.datasets.preparing.item_images import Item
 from calisketch.datasets.preparing.merged_shards import merge
-from calisketch.datasets.preparing.shard_journal import Shard
 from calisketch.datasets.preparing.shard_run import Progress, ShardRun
 from calisketch.datasets.preparing.sources import ImageSource, Problem, find_images
 from calisketch.datasets.preparing.work_plan import Plan, check_recorded, rank
+from calisketch.datasets.shard_journal import Shard
 from calisketch.sketching.edges import CANNY_SIGMA
 
 __all__ = ["Item", "Progress", "Report", "prepare_items", "prepare_photos"]

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from calisketch.datasets.entries import file_bytes, intact
 from calisketch.datasets.manifest import read_manifest
 from calisketch.datasets.preparing.item_images import Item, Job, Result, make_tracks, source_sha256
-from calisketch.datasets.preparing.shard_journal import PREPARING, Journal, Shard, held, remove_aside
 from calisketch.datasets.preparing.sources import Problem
 from calisketch.datasets.preparing.work_plan import Plan
-from calisketch.datasets.reading.entries import file_bytes, intact
+from calisketch.datasets.shard_journal import PREPARING, Journal, Shard, held, remove_aside
 from calisketch.datasets.tars import tar_name, tar_of, write_tar
 
 __all__ = ["Progress", "ShardRun", "images_of"]

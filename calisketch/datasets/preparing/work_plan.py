@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from calisketch.datasets.entries import Entries
 from calisketch.datasets.manifest import check_settings, read_manifest
 from calisketch.datasets.preparing.item_images import Item
-from calisketch.datasets.preparing.shard_journal import Shard, journals, read_journal
-from calisketch.datasets.reading.entries import Entries
+from calisketch.datasets.shard_journal import Shard, journals, read_journal
 from calisketch.datasets.tars import tar_of
 
 __all__ = ["Plan", "check_recorded", "rank"]

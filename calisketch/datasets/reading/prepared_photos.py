@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 from calisketch.boundary.decoding import Unreadable, decode
 from calisketch.datasets.border import Corners, inside_mask
 from calisketch.datasets.manifest import MANIFEST, Manifest, read_manifest
-from calisketch.datasets.preparing.shard_journal import unfinished
 from calisketch.datasets.reading.stored_images import StoredImages
+from calisketch.datasets.shard_journal import unfinished
 
 __all__ = ["SPLITS", "PreparedPhotos"]
 

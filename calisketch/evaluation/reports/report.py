@@ -12,8 +12,8 @@ from typing import Any
 
 from PIL import Image
 
+from ..measures.every_measure import Row
 from ..measures.intervals import Interval
-from ..running.every_measure import Row
 
 __all__ = ["PAPER_TABLES", "Report", "Table"]
 

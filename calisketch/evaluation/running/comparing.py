@@ -19,11 +19,11 @@ from torch.utils.data import default_collate
 from ...boundary.colours import over_paper
 from ...datasets.reading.conditioned_photos import Maker, PhotosWith
 from ...sketching.styles import SketchMixture
+from ..measures.every_measure import METRICS, SET_DISTANCES, Measures, Row, in_row
 from ..measures.intervals import Interval, jackknife, paired_difference
 from ..measures.pixel import to_uint8
 from ..reports.grid import CAPTION_HEIGHT
 from ..reports.report import HEADINGS, Report, Table
-from .every_measure import METRICS, SET_DISTANCES, Measures, Row, in_row
 from .frozen import BENCHMARK_SEED, FrozenSketches, draw_frozen
 
 __all__ = ["Claim", "Entry", "compare"]

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from ...inference.computing import device_of
 from ...sketching.styles import SketchMixture
+from ..device import device_in_words, drawing_device, exact_float32
+from ..measures.every_measure import METRICS, Measures, Row, in_row, line_figures, paired_rows
 from ..measures.intervals import Interval
 from ..reports.grid import picture_grid
 from ..reports.report import Report, Table
 from .baselines import BLUR, mean_face, nearest_drawings, nearest_when_drawn
-from .device import device_in_words, drawing_device, exact_float32
-from .every_measure import METRICS, Measures, Row, in_row, line_figures, paired_rows
 from .frozen import BENCHMARK_SEED, FrozenSketches
 from .protocol import TRACKS, Samples, artist_samples, in_one_style, read_photos, styles_of, synthetic_samples
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ...inference.computing import checked_device
+from ..inference.computing import checked_device
 
 __all__ = ["chosen_device", "device_in_words", "drawing_device", "exact_float32"]
 

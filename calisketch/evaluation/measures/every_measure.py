@@ -14,14 +14,14 @@ from torch import Tensor
 
 from ... import weights
 from ...networks import LPIPS
-from ..measures import edgeconnect
-from ..measures.distribution import InceptionFeatures, frechet_distance, gaussian_mmd, kernel_distance
-from ..measures.edges import edge_counts, strokes_kept
-from ..measures.identity import FaceIdentity
-from ..measures.intervals import Interval, bootstrap, jackknife, paired_difference
-from ..measures.perceptual import lpips
-from ..measures.pixel import psnr, ssim
-from .device import chosen_device
+from ..device import chosen_device
+from . import edgeconnect
+from .distribution import InceptionFeatures, frechet_distance, gaussian_mmd, kernel_distance
+from .edges import edge_counts, strokes_kept
+from .identity import FaceIdentity
+from .intervals import Interval, bootstrap, jackknife, paired_difference
+from .perceptual import lpips
+from .pixel import psnr, ssim
 
 __all__ = [
     "EDGECONNECT",
