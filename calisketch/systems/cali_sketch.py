@@ -16,7 +16,8 @@ from ..checks import check_positive
 from ..isn import ISN
 from ..scn import SCN
 from ..stage import Batch, Schedule, Stage
-from .system import Channels
+from .one_network import OneNetworkStage
+from .system import Channels, by_stage
 
 # The paper trains each stage until its losses plateau; the counts are upper bounds, and patience ends a stage.
 PAPER_SCHEDULES = {
@@ -44,45 +45,23 @@ def channels_of(isn: ISN) -> dict[str, Channels]:
     return networks
 
 
-class CalibrationStage:
+class CalibrationStage(OneNetworkStage):
     """Stage 1, S -> R: supervised by the photo's contour and detail maps."""
 
     name = "scn"
-
-    def __init__(self, scn: SCN, schedule: Schedule):
-        self.scn = scn
-        self.schedule = schedule
-        self.generators: dict[str, nn.Module] = {"scn": scn.generator}
-        self.discriminators: dict[str, nn.Module] = {"scn": scn.discriminator}
-        self.frozen: dict[str, nn.Module] = {}
+    network = "scn"
+    made = "refined"
+    columns = ("sketch", "refined", "contour", "detail", "photo")
 
     def generate(self, batch: Batch) -> Batch:
-        return {**batch, "refined": self.scn(batch["sketch"])}
-
-    def discriminator_losses(self, batch: Batch) -> Batch:
-        return self.scn.discriminator_losses(batch)
-
-    def generator_losses(self, batch: Batch) -> Batch:
-        return self.scn.generator_losses(batch)
-
-    def scores(self, batch: Batch) -> Batch:
-        return self.scn.scores(batch)
-
-    @torch.no_grad()
-    def preview(self, batch: Batch) -> Batch:
-        made = self.generate(batch)
-        return {name: made[name] for name in ("sketch", "refined", "contour", "detail", "photo") if name in made}
-
-    @torch.no_grad()
-    def plateau_figure(self, batch: Batch) -> Tensor:
-        return self.scn.plateau_figure(self.scn(batch["sketch"]), batch)
+        return {**batch, "refined": self.networks(batch["sketch"])}
 
     @torch.no_grad()
     def plateau_figures(self, batch: Batch) -> Tensor:
         return self.scn.plateau_figures(self.scn(batch["sketch"]), batch)
 
 
-class SynthesisStage:
+class SynthesisStage(OneNetworkStage):
     """Stage 2, R -> P: R stands for the Hadamard product of the detail and contour maps, ink = 1.
 
     Args:
@@ -93,16 +72,15 @@ class SynthesisStage:
     """
 
     name = "isn"
+    network = "isn"
+    made = "face"
+    columns: tuple[str, ...] = ("refined", "colours", "contour", "detail", "photo", "face")
 
     def __init__(self, isn: ISN, schedule: Schedule, scn: SCN | None = None):
-        self.isn = isn
-        self.schedule = schedule
+        super().__init__(isn, schedule)
         self.calibrate = None if scn is None else scn.forward  # no part of this stage's networks: it does not learn
         self.needs_sketch = scn is not None
         self.builds_on = () if scn is None else ("scn",)
-        self.generators: dict[str, nn.Module] = {"isn": isn.generator}
-        self.discriminators: dict[str, nn.Module] = {"isn": isn.discriminator}
-        self.frozen: dict[str, nn.Module] = isn.frozen
 
     def generate(self, batch: Batch) -> Batch:
         if self.calibrate is None:
@@ -110,24 +88,11 @@ class SynthesisStage:
         else:
             with torch.no_grad():
                 refined = self.calibrate(batch["sketch"])
-        return {**batch, "refined": refined, "face": self.isn(refined, self.isn.colours_of(batch))}
-
-    def discriminator_losses(self, batch: Batch) -> Batch:
-        return self.isn.discriminator_losses(batch)
-
-    def generator_losses(self, batch: Batch) -> Batch:
-        return self.isn.generator_losses(batch)
-
-    def scores(self, batch: Batch) -> Batch:
-        return self.isn.scores(batch)
+        return {**batch, "refined": refined, "face": self.networks(refined, self.networks.colours_of(batch))}
 
     @torch.no_grad()
     def preview(self, batch: Batch) -> Batch:
-        return shown(self.isn, self.generate(batch), ("refined", "colours", "contour", "detail", "photo", "face"))
-
-    @torch.no_grad()
-    def plateau_figure(self, batch: Batch) -> Tensor:
-        return self.isn.plateau_figure(self.generate(batch)["face"], batch)
+        return shown(self.networks, self.generate(batch), self.columns)
 
 
 class JointStage:
@@ -213,9 +178,7 @@ class CaliSketchSystem:
     ):
         if synthesis_input not in SYNTHESIS_INPUTS:
             raise ValueError(f"synthesis_input must be one of {list(SYNTHESIS_INPUTS)}; got {synthesis_input!r}.")
-        chosen = {**PAPER_SCHEDULES, **(schedules or {})}
-        if chosen.keys() != PAPER_SCHEDULES.keys():
-            raise ValueError(f"schedules must be for stages of {list(PAPER_SCHEDULES)}; got {sorted(chosen)}.")
+        chosen = by_stage(PAPER_SCHEDULES, schedules)
         self.scn = SCN() if scn is None else scn
         self.isn = ISN() if isn is None else isn
         self.isn.forget_photos()

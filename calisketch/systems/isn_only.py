@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import nn
 
 from ..isn import ISN
 from ..stage import Batch, Schedule, Stage
-from .cali_sketch import SynthesisStage, channels_of, shown
-from .system import Channels
+from .cali_sketch import SynthesisStage, channels_of
+from .system import Channels, by_stage
 
 # The steps of Cali-Sketch's three stages together, at the rates of its second one.
 SCHEDULES = {"isn": Schedule(iterations=150_000, learning_rate=1e-4, patience=10)}
@@ -22,16 +21,14 @@ SCHEDULES = {"isn": Schedule(iterations=150_000, learning_rate=1e-4, patience=10
 class UncalibratedStage(SynthesisStage):
     """S -> P: Cali-Sketch's second stage, fed with the sketch instead of edge maps."""
 
+    columns = ("sketch", "colours", "photo", "face")
+
     def __init__(self, isn: ISN, schedule: Schedule):
         super().__init__(isn, schedule)
         self.needs_sketch = True
 
     def generate(self, batch: Batch) -> Batch:
-        return {**batch, "face": self.isn(batch["sketch"], self.isn.colours_of(batch))}
-
-    @torch.no_grad()
-    def preview(self, batch: Batch) -> Batch:
-        return shown(self.isn, self.generate(batch), ("sketch", "colours", "photo", "face"))
+        return {**batch, "face": self.networks(batch["sketch"], self.networks.colours_of(batch))}
 
 
 class ISNOnlySystem:
@@ -48,9 +45,7 @@ class ISNOnlySystem:
     name = "isn_only"
 
     def __init__(self, isn: ISN | None = None, schedules: Mapping[str, Schedule] | None = None):
-        chosen = {**SCHEDULES, **(schedules or {})}
-        if chosen.keys() != SCHEDULES.keys():
-            raise ValueError(f"schedules must be for stages of {list(SCHEDULES)}; got {sorted(chosen)}.")
+        chosen = by_stage(SCHEDULES, schedules)
         self.isn = ISN() if isn is None else isn
         self.isn.forget_photos()
         self.stages: list[Stage] = [UncalibratedStage(self.isn, chosen["isn"])]

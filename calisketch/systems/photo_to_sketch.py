@@ -14,7 +14,7 @@ from torch import nn
 
 from ..stage import Batch, Schedule, Stage
 from .pix2pix import Pix2Pix, TranslationStage
-from .system import Channels
+from .system import Channels, by_stage
 
 # pix2pix's rates. The report trains for an hour, at the speed at which its baseline does 42,000 steps in four.
 PAPER_SCHEDULES = {
@@ -57,9 +57,7 @@ class PhotoToSketchSystem:
     name = "photo_to_sketch"
 
     def __init__(self, sketcher: PhotoToSketch | None = None, schedules: Mapping[str, Schedule] | None = None):
-        chosen = {**PAPER_SCHEDULES, **(schedules or {})}
-        if chosen.keys() != PAPER_SCHEDULES.keys():
-            raise ValueError(f"schedules must be for stages of {list(PAPER_SCHEDULES)}; got {sorted(chosen)}.")
+        chosen = by_stage(PAPER_SCHEDULES, schedules)
         self.sketcher = PhotoToSketch() if sketcher is None else sketcher
         self.stages: list[Stage] = [DrawingStage(self.sketcher, chosen["sketcher"])]
 

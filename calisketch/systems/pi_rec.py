@@ -6,7 +6,7 @@ three phases as a painter learns: copying masters, painting roughly, refining. E
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +17,8 @@ from ..checks import check_image, check_positive, check_same_size
 from ..losses import gram_matrix, lsgan_discriminator, lsgan_generator, perceptual, style
 from ..networks import VGG19, DiscriminatorOutput, EncoderDecoder, PatchGAN70, mean_logit, without_power_iteration
 from ..stage import Batch, Schedule, Stage
-from .system import Channels
+from .one_network import OneNetworkStage
+from .system import Channels, by_stage
 
 # The paper gives neither steps nor learning rates. A phase ends when it has converged (section 3.2): patience; the
 # counts are upper bounds. Adam is EdgeConnect's, which the method builds on *(a reading)*.
@@ -180,21 +181,20 @@ class PIRecGAN(nn.Module):
         return distance + perceptual(self.vgg(batch["photo"], LAYERS), self.vgg(painted, LAYERS))
 
 
-class _Phase(ABC):
+class _Phase(OneNetworkStage):
     """What the three phases share: G1, D1 and the terms; they differ in what is given beside the edges.
 
     The batch's ``sketch`` (B, 1, H, W) is E, as `sketching.SparseEdges` draws it.
     """
 
-    name: str
+    network = "pi_rec"
+    masked = False  # Eq. 9's mask is of the first phase alone
+    made = "painted"
+    columns = ("sketch", "given", "photo", "painted")
 
     def __init__(self, pi_rec: PIRecGAN, schedule: Schedule, weights: PhaseWeights):
-        self.pi_rec = pi_rec
-        self.schedule = schedule
+        super().__init__(pi_rec, schedule)
         self.weights = weights
-        self.generators: dict[str, nn.Module] = {"pi_rec": pi_rec.generator}
-        self.discriminators: dict[str, nn.Module] = {"pi_rec": pi_rec.discriminator}
-        self.frozen: dict[str, nn.Module] = pi_rec.frozen
 
     @abstractmethod
     def given(self, batch: Batch) -> Tensor:
@@ -202,37 +202,21 @@ class _Phase(ABC):
 
     def generate(self, batch: Batch) -> Batch:
         given = self.given(batch)
-        return {**batch, "given": given, "painted": self.pi_rec(batch["sketch"], given)}
-
-    def discriminator_losses(self, batch: Batch) -> Batch:
-        return self.pi_rec.discriminator_losses(batch)
+        return {**batch, "given": given, "painted": self.networks(batch["sketch"], given)}
 
     def generator_losses(self, batch: Batch) -> Batch:
-        return self.pi_rec.generator_losses(batch, self.weights)
-
-    def scores(self, batch: Batch) -> Batch:
-        return self.pi_rec.scores(batch)
-
-    @torch.no_grad()
-    def preview(self, batch: Batch) -> Batch:
-        made = self.generate(batch)
-        return {name: made[name] for name in ("sketch", "given", "photo", "painted")}
-
-    @torch.no_grad()
-    def plateau_figure(self, batch: Batch) -> Tensor:
-        return self.pi_rec.plateau_figure(self.generate(batch)["painted"], batch)
+        losses: Batch = self.networks.generator_losses(batch, self.weights, batch["mask"] if self.masked else None)
+        return losses
 
 
 class ImitationStage(_Phase):
     """Phase 1, Eq. 1: X1 = G1(E, M * X). M, the batch's ``mask`` (B, 1, H, W), hides up to 70 % of the photo."""
 
     name = "imitation"
+    masked = True
 
     def given(self, batch: Batch) -> Tensor:
         return batch["mask"] * batch["photo"]
-
-    def generator_losses(self, batch: Batch) -> Batch:
-        return self.pi_rec.generator_losses(batch, self.weights, batch["mask"])
 
 
 class GeneratingStage(_Phase):
@@ -253,14 +237,14 @@ class RefinementStage(_Phase):
 
     def given(self, batch: Batch) -> Tensor:
         with torch.no_grad():
-            first: Tensor = self.pi_rec(batch["sketch"], batch["colours"])
+            first: Tensor = self.networks(batch["sketch"], batch["colours"])
         return first
 
     @torch.no_grad()
     def preview(self, batch: Batch) -> Batch:
-        shown = super().preview(batch)
-        first = shown.pop("given")
-        return {"sketch": shown.pop("sketch"), "colours": batch["colours"], "first": first, **shown}
+        made = {**super().preview(batch), "colours": batch["colours"]}
+        made["first"] = made.pop("given")
+        return {name: made[name] for name in ("sketch", "colours", "first", "photo", "painted")}
 
 
 class PIRecSystem:
@@ -285,11 +269,7 @@ class PIRecSystem:
         schedules: Mapping[str, Schedule] | None = None,
         weights: Mapping[str, PhaseWeights] | None = None,
     ):
-        lasting = {**PAPER_SCHEDULES, **(schedules or {})}
-        weighing = {**PAPER_WEIGHTS, **(weights or {})}
-        for name, chosen in (("schedules", lasting), ("weights", weighing)):
-            if chosen.keys() != PAPER_SCHEDULES.keys():
-                raise ValueError(f"{name} must be for stages of {list(PAPER_SCHEDULES)}; got {sorted(chosen)}.")
+        lasting, weighing = by_stage(PAPER_SCHEDULES, schedules), by_stage(PAPER_WEIGHTS, weights, "weights")
         self.pi_rec = PIRecGAN() if pi_rec is None else pi_rec
         self.stages: list[Stage] = [
             phase(self.pi_rec, lasting[phase.name], weighing[phase.name])

@@ -15,7 +15,8 @@ from ..checks import check_image, check_positive
 from ..losses import l1, lsgan_discriminator, lsgan_generator, vanilla_discriminator, vanilla_generator
 from ..networks import PatchGAN70, UNet, mean_logit, without_power_iteration
 from ..stage import Batch, Schedule, Stage
-from .system import Channels
+from .one_network import OneNetworkStage
+from .system import Channels, by_stage
 
 # Section 3.3: Adam with beta1 = .5, beta2 = .999, both networks at one rate, batch size 1. The count is that of its
 # smallest set of photos: 200 epochs of 400 facades (section 6.2).
@@ -108,37 +109,18 @@ class Pix2Pix(nn.Module):
         return 2 * torch.cat([given, beside.to(given.dtype)], dim=1) - 1
 
 
-class TranslationStage:
+class TranslationStage(OneNetworkStage):
     """The only stage: x -> G(x), on what is given as it is."""
 
+    columns = ("sketch", "photo", "face")
+
     def __init__(self, pix2pix: Pix2Pix, schedule: Schedule):
-        self.name = pix2pix.name
-        self.pix2pix = pix2pix
-        self.schedule = schedule
-        self.generators: dict[str, nn.Module] = {self.name: pix2pix.generator}
-        self.discriminators: dict[str, nn.Module] = {self.name: pix2pix.discriminator}
-        self.frozen: dict[str, nn.Module] = {}
+        self.name = self.network = pix2pix.name
+        self.made = pix2pix.made
+        super().__init__(pix2pix, schedule)
 
     def generate(self, batch: Batch) -> Batch:
-        return {**batch, self.pix2pix.made: self.pix2pix(batch[self.pix2pix.given])}
-
-    def discriminator_losses(self, batch: Batch) -> Batch:
-        return self.pix2pix.discriminator_losses(batch)
-
-    def generator_losses(self, batch: Batch) -> Batch:
-        return self.pix2pix.generator_losses(batch)
-
-    def scores(self, batch: Batch) -> Batch:
-        return self.pix2pix.scores(batch)
-
-    @torch.no_grad()
-    def preview(self, batch: Batch) -> Batch:
-        made = self.generate(batch)
-        return {name: made[name] for name in ("sketch", "photo", "face")}
-
-    @torch.no_grad()
-    def plateau_figure(self, batch: Batch) -> Tensor:
-        return self.pix2pix.plateau_figure(self.generate(batch)[self.pix2pix.made], batch)
+        return {**batch, self.made: self.networks(batch[self.networks.given])}
 
 
 class Pix2PixSystem:
@@ -155,9 +137,7 @@ class Pix2PixSystem:
     name = "pix2pix"
 
     def __init__(self, pix2pix: Pix2Pix | None = None, schedules: Mapping[str, Schedule] | None = None):
-        chosen = {**PAPER_SCHEDULES, **(schedules or {})}
-        if chosen.keys() != PAPER_SCHEDULES.keys():
-            raise ValueError(f"schedules must be for stages of {list(PAPER_SCHEDULES)}; got {sorted(chosen)}.")
+        chosen = by_stage(PAPER_SCHEDULES, schedules)
         self.pix2pix = Pix2Pix() if pix2pix is None else pix2pix
         self.stages: list[Stage] = [TranslationStage(self.pix2pix, chosen["pix2pix"])]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from torch import nn
 
 from ..stage import Stage
+
+Value = TypeVar("Value")
 
 
 class Channels(NamedTuple):
@@ -16,6 +18,14 @@ class Channels(NamedTuple):
     network: nn.Module
     given: int
     made: int | None = None
+
+
+def by_stage(own: Mapping[str, Value], given: Mapping[str, Value] | None, name: str = "schedules") -> dict[str, Value]:
+    """A method's own values, those that are given in their place. Raises ValueError for a stage that there is not."""
+    chosen = {**own, **(given or {})}
+    if chosen.keys() != own.keys():
+        raise ValueError(f"{name} must be for stages of {list(own)}; got {sorted(chosen)}.")
+    return chosen
 
 
 class System(Protocol):

@@ -24,7 +24,8 @@ from ..networks import (
     without_power_iteration,
 )
 from ..stage import Batch, Schedule, Stage
-from .system import Channels
+from .one_network import OneNetworkStage
+from .system import Channels, by_stage
 
 # Section 4: Adam, 2e-4, batch size 1, 100,000 iterations. Its betas and D's rate are pix2pix's *(readings)*.
 PAPER_SCHEDULES = {
@@ -186,38 +187,17 @@ def _halves(logits: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     return [(halves[0], halves[1]) for halves in (scale.chunk(2) for scale in logits)]
 
 
-class RestorationStage:
+class RestorationStage(OneNetworkStage):
     """The only stage: s -> G(s)."""
 
     name = "x_gan"
-
-    def __init__(self, x_gan: XGans, schedule: Schedule):
-        self.x_gan = x_gan
-        self.schedule = schedule
-        self.generators: dict[str, nn.Module] = {"x_gan": x_gan.generator}
-        self.discriminators: dict[str, nn.Module] = {"x_gan": x_gan.discriminator}
-        self.frozen: dict[str, nn.Module] = x_gan.frozen
+    network = "x_gan"
+    made = "restored"
+    columns = ("corrupted", "restored", "photo")
 
     def generate(self, batch: Batch) -> Batch:
-        return {**batch, "restored": self.x_gan(batch["sketch"][:, :3])}
-
-    def discriminator_losses(self, batch: Batch) -> Batch:
-        return self.x_gan.discriminator_losses(batch)
-
-    def generator_losses(self, batch: Batch) -> Batch:
-        return self.x_gan.generator_losses(batch)
-
-    def scores(self, batch: Batch) -> Batch:
-        return self.x_gan.scores(batch)
-
-    @torch.no_grad()
-    def preview(self, batch: Batch) -> Batch:
-        made = self.generate(batch)
-        return {"corrupted": made["sketch"][:, :3], "restored": made["restored"], "photo": made["photo"]}
-
-    @torch.no_grad()
-    def plateau_figure(self, batch: Batch) -> Tensor:
-        return self.x_gan.plateau_figure(self.generate(batch)["restored"], batch)
+        corrupted = batch["sketch"][:, :3]
+        return {**batch, "corrupted": corrupted, "restored": self.networks(corrupted)}
 
 
 class XGansSystem:
@@ -234,9 +214,7 @@ class XGansSystem:
     name = "x_gans"
 
     def __init__(self, x_gan: XGans | None = None, schedules: Mapping[str, Schedule] | None = None):
-        chosen = {**PAPER_SCHEDULES, **(schedules or {})}
-        if chosen.keys() != PAPER_SCHEDULES.keys():
-            raise ValueError(f"schedules must be for stages of {list(PAPER_SCHEDULES)}; got {sorted(chosen)}.")
+        chosen = by_stage(PAPER_SCHEDULES, schedules)
         self.x_gan = XGans() if x_gan is None else x_gan
         self.stages: list[Stage] = [RestorationStage(self.x_gan, chosen["x_gan"])]
 
