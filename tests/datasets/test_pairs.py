@@ -83,9 +83,46 @@ def test_what_has_no_partner_is_told_and_the_rest_is_taken(source: Path, tmp_pat
     assert "stray.png may be a photo or a drawing" in said
     with pytest.raises(ValueError, match="no pairs in"):
         prepare_pairs(source / "photos", tmp_path / "other", **OPTIONS)
-    for wrong in ({"drawings": "copied"}, {"page": "yes"}, {"validation_share": 1.0}):
+    wrongs = ({"drawings": "copied"}, {"page": "yes"}, {"validation_share": 1.0}, {"validation_every": 1})
+    for wrong in (*wrongs, {"align": "columns"}):
         with pytest.raises(ValueError, match=str(next(iter(wrong)))):
             prepare_pairs(source, tmp_path / "other", **(OPTIONS | wrong))
+
+
+def test_every_so_many_th_training_pair_by_name_is_for_validation(source: Path, tmp_path: Path) -> None:
+    report = prepare_pairs(source, tmp_path / "out", **OPTIONS, validation_every=3)
+    assert report.splits == {"test": 2, "train": 4, "validation": 2}
+    assert PreparedPhotos(tmp_path / "out", "validation").names == ["p2", "p5"]
+    for name in ("photos", "sketches"):
+        (source / name / "val").mkdir()
+        (file,) = (source / name).glob("p0.*")
+        file.rename(source / name / "val" / file.name)
+    prepare_pairs(source, tmp_path / "named", **OPTIONS, validation_every=3)
+    assert PreparedPhotos(tmp_path / "named", "validation").names == ["val--p0"], "a folder's name goes before"
+
+
+def test_cufs_crops_are_taken_as_they_lie_photo_and_drawing(tmp_path: Path) -> None:
+    for part, name in (("train", "a"), ("train", "b"), ("test", "c")):
+        page = np.asarray(lines(200, 250)).copy()
+        page[127 - 2 : 127 + 3, [73, 74, 75, 76, 77, 123, 124, 125, 126, 127]] = 0  # eyes at (75, 127) and (125, 127)
+        for kind in ("photos", "sketches"):
+            folder = tmp_path / "cufs" / part / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(page).convert("RGB").save(folder / f"{name}.png")
+    options = OPTIONS | {"size": 256, "align": "rows", "validation_every": 2}
+    report = prepare_pairs(tmp_path / "cufs", tmp_path / "out", **options)
+    assert report.ok, report
+    assert report.splits == {"test": 1, "train": 1, "validation": 1}
+    item = PreparedPhotos(tmp_path / "out", "test", track="artist")[0]
+    assert item["photo"].shape == (3, 256, 256)
+    torch.testing.assert_close(item["artist"][0], 1 - item["photo"][0], rtol=0, atol=1.01 / 255)
+    for x in (96, 160):
+        assert float(item["artist"][0, 129:133, x - 2 : x + 3].min()) > 0.9
+    Image.new("L", (100, 100), 255).save(tmp_path / "cufs" / "test" / "photos" / "d.png")
+    lines(100, 100).save(tmp_path / "cufs" / "test" / "sketches" / "d.png")
+    assert "is 100x100, expected 200x250 or 400x500" in str(
+        prepare_pairs(tmp_path / "cufs", tmp_path / "out", **options)
+    )
 
 
 def test_a_traced_drawing_goes_where_its_photos_eyes_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,9 @@ from PIL import Image
 
 from calisketch.boundary.alignment import Eyes, find_eyes, similarity_from_eyes, warp
 from calisketch.datasets.border import soften_border, source_corners
+from calisketch.datasets.preparing.sources import Unreadable
 
-__all__ = ["align_photo", "centre_square", "resize"]
+__all__ = ["align_photo", "centre_square", "cut_rows", "resize"]
 
 
 def align_photo(
@@ -40,6 +41,19 @@ def centre_square(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return image[top : top + side, left : left + side]
+
+
+def cut_rows(image: NDArray[np.uint8], rows: Mapping[str, Sequence[int]]) -> NDArray[np.uint8]:
+    """The rows that belong to an (H, W) or (H, W, C) image of this size.
+
+    rows: first row, and the row after the last, by width x height: {"200x250": (25, 225), ...}.
+    Raises Unreadable for an image of another size.
+    """
+    shape = f"{image.shape[1]}x{image.shape[0]}"
+    if shape not in rows:
+        raise Unreadable(f"is {shape}, expected {' or '.join(rows)}", "Give the cropped release, not the full frames.")
+    first, end = rows[shape]
+    return image[first:end]
 
 
 def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

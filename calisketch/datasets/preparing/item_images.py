@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from calisketch.datasets.border import Corners, source_corners
 from calisketch.datasets.manifest import write_aside
-from calisketch.datasets.preparing.aligned import align_photo, centre_square, resize
+from calisketch.datasets.preparing.aligned import align_photo, centre_square, cut_rows, resize
 from calisketch.datasets.preparing.placed_drawings import place_drawing
 from calisketch.datasets.preparing.sources import ImageSource, Problem, Unreadable, decode_grey, decode_rgb
 from calisketch.networks.hed import HED
@@ -246,7 +246,7 @@ class Worker:
         Raises Unreadable.
         """
         if self.job.settings["align"] == "rows":
-            return resize(_rows(image, self.job.settings["rows"]), size), None
+            return resize(cut_rows(image, self.job.settings["rows"]), size), None
         if self.job.settings["align"] == "centre":
             return resize(centre_square(image), size), None
         aligned = align_photo(image, size)
@@ -255,15 +255,6 @@ class Worker:
             raise Unreadable("shows no face that the detector finds", remedy)
         square, matrix = aligned
         return square, source_corners(matrix, *image.shape[:2])
-
-
-def _rows(image: NDArray[np.uint8], rows: Mapping[str, Sequence[int]]) -> NDArray[np.uint8]:
-    """Cut the rows that belong to an image of this size; rows: {"200x250": (25, 225), ...}, width x height."""
-    shape = f"{image.shape[1]}x{image.shape[0]}"
-    if shape not in rows:
-        raise Unreadable(f"is {shape}, expected {' or '.join(rows)}", "Give the cropped release, not the full frames.")
-    first, end = rows[shape]
-    return image[first:end]
 
 
 def _to_tensor(photo: NDArray[np.uint8]) -> torch.Tensor:

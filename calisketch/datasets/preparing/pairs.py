@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from calisketch.datasets.preparing.cuhk import ROWS
 from calisketch.datasets.preparing.item_images import Item
 from calisketch.datasets.preparing.photos import TAR_PHOTOS, Report, aligned_how, collect, prepare_items, with_splits
 from calisketch.datasets.preparing.placed_drawings import DRAWINGS, PAGES
@@ -27,13 +28,14 @@ def prepare_pairs(
     out: str | Path,
     *,
     size: int = 256,
-    align: bool = True,
+    align: bool | str = True,
     drawings: str = "traced",
     page: str | bool = "auto",
     contour: str = "hed",
     canny_sigma: float = CANNY_SIGMA,
     equalise: bool = True,
     validation_share: float = 0.1,
+    validation_every: int | None = None,
     output: str = "folder",
     tar_photos: int = TAR_PHOTOS,
     shard: int | None = None,
@@ -48,8 +50,12 @@ def prepare_pairs(
     drawing has the name of its photo, whatever the ending. A photo without a drawing is listed, and not taken.
     drawings: "traced" if they lie over their photos, line by line (filters, tracings, registered scans): then they are
     moved as the photos are. "own" if each was drawn on a sheet of its own: then it is placed by its own eyes.
+    align: True and False as for `prepare_photos`. "rows": the cropped releases of CUFS (CUHK, AR, XM2VTS) are aligned
+    as they come, photo and drawing; of both the square of `ROWS` is taken, which puts the eyes where they belong.
     page: clean a photographed page's paper away: "auto" where it looks like one, True, False; as for sketches that are
     handed to a model.
+    validation_every: every so many-th training pair, in the order of the names, is for validation, in place of a share
+    of them; 7 is CUHK's rule. Folders named val go before it.
     The other arguments, the Report and the errors are those of `prepare_photos`; drawings become the artist track.
     """
     if drawings not in DRAWINGS:
@@ -58,6 +64,10 @@ def prepare_pairs(
         raise ValueError(f"page must be auto, true or false; got {page!r}.")
     if not 0.0 <= validation_share < 1.0:
         raise ValueError(f"validation_share must be in [0, 1); got {validation_share}.")
+    if align not in (True, False, "rows"):
+        raise ValueError(f"align must be true, false or rows; got {align!r}.")
+    if validation_every is not None and (isinstance(validation_every, bool) or validation_every < 2):
+        raise ValueError(f"validation_every must be a whole number, at least 2, or null; got {validation_every!r}.")
     out = Path(out).expanduser()
     images, problems = collect(source, out)
     report = Report(out, problems=problems)
@@ -70,12 +80,13 @@ def prepare_pairs(
     settings: dict[str, Any] = {
         "kind": "pairs",
         "size": size,
-        "align": aligned_how(align, report),
+        "align": "rows" if align == "rows" else aligned_how(bool(align), report),
+        **({"rows": ROWS} if align == "rows" else {}),
         "drawings": drawings,
         "page": page,
     }
     return prepare_items(
-        with_splits(items, validation_share),
+        with_splits(items, validation_share, validation_every),
         settings,
         report,
         contour=contour,
@@ -85,7 +96,7 @@ def prepare_pairs(
         tar_photos=tar_photos,
         shard=shard,
         shards=shards,
-        needs_validation=validation_share > 0,
+        needs_validation=validation_share > 0 or validation_every is not None,
         workers=workers,
         overwrite=overwrite,
         progress=progress,

@@ -182,8 +182,11 @@ def _named(images: Sequence[ImageSource], problems: list[Problem]) -> Iterator[I
 SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "validation", "validation": "validation", "test": "test"}
 
 
-def with_splits(items: Sequence[Item], share: float) -> list[Item]:
-    """The items with their splits: by folders named train, val or test, else a share for validation, by their names."""
+def with_splits(items: Sequence[Item], share: float, every: int | None = None) -> list[Item]:
+    """The items with their splits: by folders named train, val or test, else a share for validation, by their names.
+
+    every: every so many-th item for training, in the order of the names, is for validation in place of the share.
+    """
 
     def split_of(item: Item) -> str | None:
         return next(
@@ -192,9 +195,9 @@ def with_splits(items: Sequence[Item], share: float) -> list[Item]:
 
     named = {item.name: split for item in items if (split := split_of(item)) is not None}
     if "validation" not in named.values():
-        for item in items:
-            if named.get(item.name, "train") == "train" and rank(item.name) < share:
-                named[item.name] = "validation"
+        training = sorted(item.name for item in items if named.get(item.name, "train") == "train")
+        chosen = [name for name in training if rank(name) < share] if every is None else training[every - 1 :: every]
+        named |= dict.fromkeys(chosen, "validation")
     return [Item(item.name, named.get(item.name, "train"), item.photo, item.artist) for item in items]
 
 

@@ -12,7 +12,7 @@ from calisketch.boundary.alignment import find_eyes, similarity_from_eyes, warp
 from calisketch.boundary.images import SketchError, read
 from calisketch.boundary.ink import to_ink
 from calisketch.boundary.placement import place
-from calisketch.datasets.preparing.aligned import centre_square, resize
+from calisketch.datasets.preparing.aligned import centre_square, cut_rows, resize
 from calisketch.datasets.preparing.sources import Unreadable
 
 __all__ = ["DRAWINGS", "PAGES", "place_drawing"]
@@ -28,9 +28,10 @@ def place_drawing(
     """The drawing in the square that the photo is prepared to.
 
     drawing: (h, w) grey, dark on light or the reverse. photo: (H, W, 3), as read.
-    settings: "size"; "align" ("eyes" or "centre"), how the photo is placed; "page", as `ink.to_ink` takes it; and
-    "drawings": "traced" ones lie over their photo, line by line, and go where the photo goes; a drawing of its "own"
-    is placed by its own eyes, else by the box that its ink fills, as a sketch is that is handed to a model.
+    settings: "size"; "align" ("eyes", "centre" or "rows"), how the photo is placed; "rows", where "align" says so, as
+    `align.cut_rows` takes them; "page", as `ink.to_ink` takes it; and "drawings": "traced" ones lie over their photo,
+    line by line, and go where the photo goes; a drawing of its "own" is placed by its own eyes, else by the box that
+    its ink fills, as a sketch is that is handed to a model.
 
     Returns (size, size) uint8, ink = white. Raises Unreadable for a blank sheet, a traced drawing of another shape than
     its photo, and a photo without a face.
@@ -50,6 +51,8 @@ def place_drawing(
             f"is {wide}x{tall}, and its photo {width}x{height}: it cannot lie over the photo, line by line",
             "Cut both alike, or prepare with drawings=own.",
         )
+    if settings["align"] == "rows":
+        return resize(cut_rows(_to_bytes(ink), settings["rows"]), size)
     if settings["align"] == "centre":
         return resize(centre_square(_to_bytes(ink)), size)
     eyes = find_eyes(photo)
