@@ -33,7 +33,11 @@ TINY = {
         "system.isn.generator.width=4",
     ],
     "pix2pix": ["system.pix2pix.discriminator.width=4", "system.pix2pix.generator.width=4"],
-    "sketcher": ["system.sketcher.discriminator.width=4", "system.sketcher.generator.width=4"],
+    "sketcher": [
+        "system.sketcher.lpips_weight=0",
+        "system.sketcher.discriminator.width=4",
+        "system.sketcher.generator.width=4",
+    ],
     "x_gan": [
         "network@system.x_gan.vgg=vgg19_random",
         "system.x_gan.discriminator.width=4",

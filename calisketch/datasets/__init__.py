@@ -8,6 +8,7 @@ from .preparing.cuhk import prepare_cuhk
 from .preparing.pairs import prepare_pairs
 from .preparing.photos import Report, prepare_photos
 from .reading.conditioned_photos import PhotosWith, photos_with
+from .reading.grounded_photos import OtherGrounds, grounded_pairs
 from .reading.joined_photos import JoinedPhotos, prepared_photos
 from .reading.mirrored_photos import MirroredPhotos
 from .reading.moved_photos import VariedPhotos, varied_photos
@@ -18,6 +19,7 @@ from .reading.scenes import Scenes
 __all__ = [
     "JoinedPhotos",
     "MirroredPhotos",
+    "OtherGrounds",
     "PairedPhotos",
     "PhotosWith",
     "PreparedPhotos",
@@ -26,6 +28,7 @@ __all__ = [
     "Scenes",
     "SettingsDiffer",
     "VariedPhotos",
+    "grounded_pairs",
     "photo_pairs",
     "photos_with",
     "prepare_cuhk",

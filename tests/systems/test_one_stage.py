@@ -8,7 +8,7 @@ from torch import nn
 
 from calisketch.isn import ISN
 from calisketch.losses import lsgan_discriminator, lsgan_generator
-from calisketch.networks import VGG19, DiscriminatorOutput, EncoderDecoder, PatchGAN70, SNPatchGAN, UNet
+from calisketch.networks import LPIPS, VGG19, DiscriminatorOutput, EncoderDecoder, PatchGAN70, SNPatchGAN, UNet
 from calisketch.stage import Batch, Schedule, Stage
 from calisketch.systems import ISNOnlySystem, Pix2Pix, Pix2PixSystem
 
@@ -126,3 +126,53 @@ def test_wrong_schedules_objectives_and_weights_are_refused() -> None:
         small_pix2pix(objective="wgan")
     with pytest.raises(ValueError, match="l1_weight must be at least 0"):
         small_pix2pix(l1_weight=-1.0)
+    with pytest.raises(ValueError, match="window must be a side of at least 32 pixels"):
+        small_pix2pix(window=16)
+
+
+def test_feature_matching_and_lpips_are_added_where_they_have_a_weight(batch: Batch) -> None:
+    torch.manual_seed(0)
+    judge, looks = PatchGAN70(4, width=4, spectral=False), LPIPS.random()
+    plain = Pix2Pix(UNet(width=4, depth=5), judge)
+    more = Pix2Pix(plain.generator, judge, feature_matching_weight=3.0, lpips_weight=2.0, lpips=looks)
+    made = {**batch, "face": batch["photo"].flip(3).requires_grad_(True)}
+    own, terms = plain.generator_losses(made), more.generator_losses(made)
+    assert set(own) == {"pix2pix/l1", "pix2pix/adversarial"}
+    assert {name: terms[name] for name in own} == own
+    real, fake = (judge(torch.cat([batch["sketch"], made[name]], 1) * 2 - 1).features for name in ("photo", "face"))
+    apart = torch.stack([(a - b).abs().mean() for a, b in zip(real, fake, strict=True)]).sum()
+    torch.testing.assert_close(terms["pix2pix/feature_matching"], 3 * apart)
+    torch.testing.assert_close(terms["pix2pix/lpips"], 2 * looks(batch["photo"], made["face"]).mean())
+    assert set(terms) == {*own, "pix2pix/feature_matching", "pix2pix/lpips"}
+    assert dict(Pix2PixSystem(more).stages[0].frozen) == {"lpips": looks}
+    assert plain.frozen == {}
+    torch.testing.assert_close(more.plateau_figure(made["face"], batch), looks(batch["photo"], made["face"]).mean())
+
+
+def test_a_window_is_one_square_of_sketch_photo_and_face_alike() -> None:
+    judge = Judge()
+    pix2pix = Pix2Pix(UNet(width=4, depth=5), judge, window=32)
+    place = torch.arange(64.0)[:, None] / 128 + torch.arange(48.0) / 4096  # tells rows and columns apart
+    sketch = place.expand(2, 1, 64, 48)
+    made = {"sketch": sketch, "photo": sketch.expand(-1, 3, -1, -1), "face": sketch.expand(-1, 3, -1, -1)}
+    torch.manual_seed(0)
+    for _ in range(6):
+        pix2pix.discriminator_losses(made)
+        terms = pix2pix.generator_losses(made)
+        assert terms["pix2pix/l1"] == 0
+    for seen in judge.seen:
+        assert seen.shape[-2:] == (32, 32)
+        assert torch.equal(seen[:, 0], seen[:, 3]), "sketch and photo are cut at the same place"
+    corners = {float(seen[0, 0, 0, 0]) for seen in judge.seen}
+    assert len(corners) > 6
+    pix2pix.discriminator = again = Judge()
+    torch.manual_seed(0)
+    pix2pix.discriminator_losses(made)
+    assert torch.equal(again.seen[0], judge.seen[0]), "torch's own generator draws it"
+
+
+def test_a_window_as_large_as_the_images_changes_nothing(batch: Batch) -> None:
+    made = {**batch, "face": batch["photo"].flip(3)}
+    whole, window = (Pix2Pix(UNet(width=4, depth=5), Judge(), window=side) for side in (None, 32))
+    for losses in ("discriminator_losses", "generator_losses"):
+        assert getattr(whole, losses)(made) == getattr(window, losses)(made)
