@@ -33,6 +33,7 @@ class SCN(nn.Module):
 
     The arguments from `targets` on are not the paper's. With both of Eq. 4's targets R comes out as thick HED; with
     their product as target it comes out thin. Where a batch has ``inside``, what lies outside of it counts for nothing.
+    With calibration_weight and adversarial_weight 0 there is no D1 in training (`discriminators` is empty).
 
     Args:
         generator: G1; the paper's encoder-decoder with a sigmoid head if None.
@@ -51,7 +52,8 @@ class SCN(nn.Module):
         tolerant_weight: of `losses.tolerant_f1_loss` at 2 pixels, alike.
 
     Raises:
-        ValueError: a negative weight, neither contour nor detail, or targets or judged_by that name no target.
+        ValueError: a negative weight, weights of 0 only, neither contour nor detail, or targets or judged_by that name no
+            target.
     """
 
     def __init__(
@@ -75,13 +77,15 @@ class SCN(nn.Module):
             raise ValueError("SCN must learn from contour, detail or both; got contour=False and detail=False.")
         if judged_by is not None and judged_by not in TARGETS:
             raise ValueError(f"judged_by must be one of {', '.join(TARGETS)}, or null; got {judged_by!r}.")
-        for name, weight in (
-            ("adversarial_weight", adversarial_weight),
-            ("cross_entropy_weight", cross_entropy_weight),
-            ("dice_weight", dice_weight),
-            ("tolerant_weight", tolerant_weight),
-        ):
+        direct = {
+            "cross_entropy_weight": cross_entropy_weight,
+            "dice_weight": dice_weight,
+            "tolerant_weight": tolerant_weight,
+        }
+        for name, weight in {"adversarial_weight": adversarial_weight, **direct}.items():
             check_positive(name, weight, zero=True)
+        if not (calibration_weight or adversarial_weight or any(direct.values())):
+            raise ValueError("SCN must have a loss; got only weights of 0. Give calibration_weight, 10 in the paper.")
         check_positive("positive_weight", positive_weight)
         self.generator = EncoderDecoder(1, 1, head="sigmoid") if generator is None else generator
         self.discriminator = SNPatchGAN(1) if discriminator is None else discriminator
@@ -93,6 +97,11 @@ class SCN(nn.Module):
         self.adversarial_weight = adversarial_weight
         self.cross_entropy_weight, self.positive_weight = cross_entropy_weight, positive_weight
         self.dice_weight, self.tolerant_weight = dice_weight, tolerant_weight
+
+    @property
+    def discriminators(self) -> dict[str, nn.Module]:
+        """What is trained against G1: D1, unless neither of the losses that it is in has weight."""
+        return {"scn": self.discriminator} if self.calibration_weight or self.adversarial_weight else {}
 
     def forward(self, sketch: Tensor) -> Tensor:
         """Eq. 1: R = G1(S). sketch (B, 1, H, W) in [0, 1], ink = 1; the result alike."""
@@ -109,7 +118,12 @@ class SCN(nn.Module):
         return (torch.stack(terms) * (shares / shares.sum())).sum()
 
     def discriminator_losses(self, batch: Batch) -> Batch:
-        """Eq. 3 for D1: E[j] is real, R (``batch["refined"]``, detached here) is fake; averaged over j."""
+        """Eq. 3 for D1: E[j] is real, R (``batch["refined"]``, detached here) is fake; averaged over j.
+
+        Nothing where there is no D1 in training.
+        """
+        if not self.discriminators:
+            return {}
         fake = _inside(batch["refined"].detach(), batch)
         output = self.discriminator(torch.cat([*self._real(batch).values(), fake]))
         *real, fake_logits = zip(*(scale.chunk(len(self.targets) + 1) for scale in output.logits), strict=True)
@@ -122,9 +136,11 @@ class SCN(nn.Module):
         calibration_weight: in place of lambda, where it is given.
         """
         weight = self.calibration_weight if calibration_weight is None else calibration_weight
+        real = self._real(batch)
+        if not self.discriminators:
+            return self._direct(batch, real)
         output = self.discriminator(_inside(batch["refined"], batch))
         terms = {"scn/adversarial": self.adversarial_weight * lsgan_generator(output.logits)}
-        real = self._real(batch)
         for name, share in self.weights.items():
             with torch.no_grad():
                 features = self.discriminator(real[name]).features
@@ -150,7 +166,9 @@ class SCN(nn.Module):
 
     @torch.no_grad()
     def scores(self, batch: Batch) -> Batch:
-        """D1's mean output on the edge maps and on R."""
+        """D1's mean output on the edge maps and on R; nothing where there is no D1 in training."""
+        if not self.discriminators:
+            return {}
         with without_power_iteration(self.discriminator):
             real = self._averaged([mean_logit(self.discriminator(target)) for target in self._real(batch).values()])
             return {"scn/real": real, "scn/fake": mean_logit(self.discriminator(_inside(batch["refined"], batch)))}

@@ -53,12 +53,16 @@ class CalibrationStage(OneNetworkStage):
     made = "refined"
     columns = ("sketch", "refined", "contour", "detail", "photo")
 
+    def __init__(self, scn: SCN, schedule: Schedule):
+        super().__init__(scn, schedule)
+        self.discriminators = scn.discriminators
+
     def generate(self, batch: Batch) -> Batch:
         return {**batch, "refined": self.networks(batch["sketch"])}
 
     @torch.no_grad()
     def plateau_figures(self, batch: Batch) -> Tensor:
-        return self.scn.plateau_figures(self.scn(batch["sketch"]), batch)
+        return self.networks.plateau_figures(self.networks(batch["sketch"]), batch)
 
 
 class SynthesisStage(OneNetworkStage):
@@ -121,7 +125,7 @@ class JointStage:
         self.calibration_weight = calibration_weight
         self.scn, self.isn, self.schedule, self.flow = scn, isn, schedule, flow
         self.generators: dict[str, nn.Module] = {"scn": scn.generator, "isn": isn.generator}
-        self.discriminators: dict[str, nn.Module] = {"scn": scn.discriminator, "isn": isn.discriminator}
+        self.discriminators: dict[str, nn.Module] = {**scn.discriminators, "isn": isn.discriminator}
         self.frozen: dict[str, nn.Module] = isn.frozen
 
     def generate(self, batch: Batch) -> Batch:

@@ -9,7 +9,7 @@ from torch import nn
 from ..scn import SCN
 from ..stage import Schedule, Stage
 from .cali_sketch import PAPER_SCHEDULES, CalibrationStage
-from .system import Channels
+from .system import Channels, by_stage
 
 SCHEDULES = {"scn": PAPER_SCHEDULES["scn"]}
 
@@ -28,9 +28,7 @@ class SCNOnlySystem:
     name = "scn_only"
 
     def __init__(self, scn: SCN | None = None, schedules: Mapping[str, Schedule] | None = None):
-        chosen = {**SCHEDULES, **(schedules or {})}
-        if chosen.keys() != SCHEDULES.keys():
-            raise ValueError(f"schedules must be for stages of {list(SCHEDULES)}; got {sorted(chosen)}.")
+        chosen = by_stage(SCHEDULES, schedules)
         self.scn = SCN() if scn is None else scn
         self.stages: list[Stage] = [CalibrationStage(self.scn, chosen["scn"])]
 
