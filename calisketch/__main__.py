@@ -15,6 +15,7 @@ from PIL import Image
 
 from . import CaliSketch, __version__
 from .boundary import images
+from .boundary.answers import GROUNDS
 from .boundary.colours import Unpainted, need_colours
 from .commands import pi_rec as pi_rec_command
 from .commands import sketcher as sketcher_command
@@ -22,6 +23,7 @@ from .commands import studio as studio_command
 from .commands import x_gans as x_gans_command
 from .commands.files import Beside, answer_all
 from .inference import computing
+from .options import need_isn
 from .relatives.any_model import load_model
 from .weights import address as hub
 from .weights import names as model_names
@@ -98,6 +100,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--verbose", action="store_true", help="say of each sketch how it was read and where its face was found"
         )
+        if name == "calibrate":
+            command.add_argument("--thin", action="store_true", help="reduce the refined lines to their middles")
+            command.add_argument("--tone", action="store_true", help="keep hatching, hair and shadow as light tone")
+            command.add_argument(
+                "--ground",
+                choices=GROUNDS,
+                help="draw dark on white, light on black, or lines alone (the sketch's own ground, if not given)",
+            )
         if name == "synthesize":
             command.add_argument(
                 "--refined", action="store_true", help="also write the sketch each face is painted from"
@@ -196,8 +206,13 @@ def _process(options: argparse.Namespace) -> int:
         return 2
     colours: Path | None = getattr(options, "colours", None)
     try:
-        if colours is not None:
-            need_colours(model.isn_generator)
+        painter = None if options.command == "calibrate" else need_isn(model.isn_generator, options.command)
+    except ValueError as error:
+        print(f"calisketch: {error}", file=sys.stderr)
+        return 2
+    try:
+        if colours is not None and painter is not None:
+            need_colours(painter)
             colours.stat()
     except (OSError, ValueError) as error:
         print(f"calisketch: --colours {colours}: {error}", file=sys.stderr)
@@ -213,7 +228,8 @@ def _process(options: argparse.Namespace) -> int:
 
     def answer(path: Path) -> dict[str, Image.Image]:
         if options.command == "calibrate":
-            return {"": model.calibrate(path, **settings)}
+            drawn = {"thin": options.thin, "tone": options.tone, "ground": options.ground}
+            return {"": model.calibrate(path, **drawn, **settings)}
         given = {"colours": None if beside is None else beside.of(path), "unpainted": options.unpainted}
         if options.refined:
             face, refined = model.synthesize(path, return_refined=True, **given, **settings)

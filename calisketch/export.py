@@ -82,7 +82,7 @@ def export_folder(model: str | os.PathLike[str], folder: str | os.PathLike[str])
 def export(
     model: pipeline.CaliSketch, folder: str | os.PathLike[str], sha256: Mapping[str, str] | None = None
 ) -> dict[str, Path]:
-    """Write scn.onnx, isn.onnx and cali_sketch.onnx; for a model without an SCN isn.onnx alone.
+    """Write scn.onnx, isn.onnx and cali_sketch.onnx; for a model of one network its own file alone.
 
     Operator set 18, float32, whatever precision the model runs in. A file gets its name when its answers for one and
     for three sketches, and for strengths 1 and .5, are the model's to `TOLERANCE` in ONNX Runtime.
@@ -103,16 +103,17 @@ def export(
     need_extra(("onnx", "onnxscript", "onnxruntime"))
     side = model.size
     ink = torch.zeros(2, 1, side, side)
-    isn = _framed(model.isn_generator, side)  # each as it is, and as it is exported
     colours: dict[str, Tensor] = {}
-    if model.takes_colours:
+    isn = None if model.isn_generator is None else _framed(model.isn_generator, side)  # as it is, and as exported
+    if isn is not None and model.takes_colours:
         isn, colours = (Coloured(isn[0]), Coloured(isn[1])), {_COLOURS: torch.zeros(2, CHANNELS, side, side)}
     graphs: dict[str, tuple[tuple[nn.Module, nn.Module], dict[str, Tensor], list[str]]] = {}
     scn = None if model.scn_generator is None else _framed(model.scn_generator, side)
     if scn is not None:
         graphs["scn"] = scn, {"sketch": ink}, ["refined"]
-    graphs["isn"] = isn, {"refined": ink, **colours}, ["face"]
-    if scn is not None:
+    if isn is not None:
+        graphs["isn"] = isn, {"refined": ink, **colours}, ["face"]
+    if scn is not None and isn is not None:
         joined = Joined(scn[0], isn[0]), Joined(scn[1], isn[1])
         graphs["cali_sketch"] = joined, {"sketch": ink, _STRENGTH: torch.ones(1), **colours}, ["face", "refined"]
     Path(folder).mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -33,6 +34,33 @@ def is_number(value: Any) -> bool:
 def check_batch_size(batch_size: Any) -> int:
     """How many go through a network at a time, as a call says it; ValueError unless it is a whole number above 0."""
     return whole_number("batch_size", batch_size, 1)
+
+
+def check_drawing(thin: Any, tone: Any, ground: Any, grounds: Sequence[str]) -> None:
+    """Checks how a calibrated sketch is to be drawn, as `CaliSketch.calibrate` takes it.
+
+    Raises:
+        ValueError: thin or tone that is no boolean, or a ground that is neither None nor one of `grounds`.
+    """
+    for name, value in (("thin", thin), ("tone", tone)):
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be True or False; got {value!r}.")
+    if ground is not None and ground not in grounds:
+        raise ValueError(f"ground must be None, for the sketch's own, or one of {', '.join(grounds)}; got {ground!r}.")
+
+
+def need_isn(network: nn.Module | None, what: str) -> nn.Module:
+    """The network that paints.
+
+    Raises:
+        ValueError: there is none; says what needs it.
+    """
+    if network is None:
+        raise ValueError(
+            f"{what} needs an Image Synthesis Network (ISN), and this model has none: it calibrates sketches only. "
+            "Call calibrate, and hand its answer to a model that paints, as the default one does."
+        )
+    return network
 
 
 def need_scn(network: nn.Module | None, what: str) -> nn.Module:

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .boundary import images
-from .boundary.answers import drawing_in_kind, face_in_kind
+from .boundary.answers import GROUNDS, Ground, drawing_in_kind, face_in_kind
 from .boundary.colours import CHANNELS, GivenColours, Unpainted, beside, need_colours, takes_colours
 from .boundary.ink import Page
 from .boundary.placement import Align
 from .boundary.sheets import colours_of, inks_of, read_sheets
+from .boundary.tone import light_tone
 from .checks import check_image
 from .inference.computing import Computing, Engine, Precision, checked_device, device_of, on_device
 from .networks import GENERATORS, ColourLed
-from .options import check_channels, checked_options, need_scn
+from .options import check_channels, check_drawing, checked_options, need_isn, need_scn
 from .stage import Batch, Schedule
 from .weights import folder as model_folder
 from .weights.names import DEFAULT_MODEL, folder_of
@@ -33,7 +34,7 @@ _BATCH = 8  # images that go through the networks at a time, unless it is said o
 
 
 class CaliSketch:
-    """The Stroke Calibration Network and the Image Synthesis Network, composed: S -> R -> P; or the latter alone.
+    """The Stroke Calibration Network and the Image Synthesis Network, composed: S -> R -> P; or one of them alone.
 
     Calling it changes nothing in it: the same sketch gives the same answer, alone or in any batch (to one grey level).
     What was told of each sketch (polarity, page, where its face lies) goes to the logger "calisketch" at level INFO.
@@ -42,21 +43,23 @@ class CaliSketch:
         scn_generator: G1, (B, 1, H, W) sketch -> (B, 1, H, W) refined sketch, both [0, 1] with ink = 1; None for a
             method of one stage, such as pix2pix, which paints from the strokes as they are.
         isn_generator: G2, (B, 1, H, W) refined sketch -> (B, 3, H, W) face in [0, 1]; or one that takes colours beside
-            it, (B, 5, H, W), see `calisketch.boundary.colours`. Both networks are copied.
+            it, (B, 5, H, W), see `calisketch.boundary.colours`; None for a model that only calibrates. Both networks
+            are copied.
         size: side of the images the networks were trained on; every sketch is brought to it.
         info: anything worth keeping with the model, as JSON has it.
         precision: "fp32", "bf16", or the fastest that is safe ("auto"); `model.precision` says which it is.
         engine: what runs the networks: "eager", "compiled" or "openvino"; see `computing.Computing`.
 
     Raises:
-        ValueError: a size below 1, networks of other channels than 1 -> 1 and 1 or 5 -> 3; as `computing.Computing`;
-            an engine that cannot compute where the networks are, such as "compiled" without a C++ compiler.
+        ValueError: a size below 1, no network at all, networks of other channels than 1 -> 1 and 1 or 5 -> 3; as
+            `computing.Computing`; an engine that cannot compute where the networks are, such as "compiled" without a
+            C++ compiler.
     """
 
     def __init__(
         self,
         scn_generator: nn.Module | None,
-        isn_generator: nn.Module,
+        isn_generator: nn.Module | None,
         size: int,
         info: Mapping[str, Any] | None = None,
         *,
@@ -67,24 +70,32 @@ class CaliSketch:
             raise ValueError(f"size must be the side of the training images, at least 1; got {size}.")
         if scn_generator is not None:
             check_channels("scn_generator", scn_generator, 1, 1, _CHANNELS_REMEDY)
-        channels = 1 + CHANNELS if takes_colours(isn_generator) else 1
-        check_channels("isn_generator", isn_generator, channels, 3, _CHANNELS_REMEDY)
+        if isn_generator is not None:
+            channels = 1 + CHANNELS if takes_colours(isn_generator) else 1
+            check_channels("isn_generator", isn_generator, channels, 3, _CHANNELS_REMEDY)
+        elif scn_generator is None:
+            raise ValueError(f"a CaliSketch needs one network at least; got None twice. {_CHANNELS_REMEDY}")
         self.scn_generator = None if scn_generator is None else _for_inference(scn_generator)
-        self.isn_generator = _for_inference(isn_generator)
+        self.isn_generator = None if isn_generator is None else _for_inference(isn_generator)
         self.size = int(size)
         self.info = dict(info or {})
         self._computing = Computing(self.size, precision, engine)
-        self._computing.check(device_of(self.isn_generator))
+        self._computing.check(device_of(self._last))
+
+    @property
+    def _last(self) -> nn.Module:
+        """The ISN; of a model that only calibrates the SCN."""
+        return self.isn_generator if self.isn_generator is not None else need_scn(self.scn_generator, "a CaliSketch")
 
     @property
     def precision(self) -> str:
         """What the ISN is run in, and so the SCN unless it is of another class: "fp32" or "bf16"."""
-        return self._computing.precision(self.isn_generator, device_of(self.isn_generator))
+        return self._computing.precision(self._last, device_of(self._last))
 
     @property
     def takes_colours(self) -> bool:
         """Whether `synthesize` may be given colours."""
-        return takes_colours(self.isn_generator)
+        return self.isn_generator is not None and takes_colours(self.isn_generator)
 
     @classmethod
     def from_pretrained(
@@ -107,13 +118,13 @@ class CaliSketch:
             ModelFolderError: the folder is not a whole model of this format.
         """
         networks, config = model_folder.load(folder_of(model, sha256), GENERATORS)
-        if not {"isn"} <= networks.keys() <= {"scn", "isn"}:
+        if not networks or not networks.keys() <= {"scn", "isn"}:
             raise model_folder.ModelFolderError(
-                f"{model} holds the networks {sorted(networks)}; expected 'isn', with 'scn' or without. It is no "
-                "Cali-Sketch model."
+                f"{model} holds the networks {sorted(networks)}; expected 'scn', 'isn' or both. It is no Cali-Sketch "
+                "model."
             )
         try:
-            loaded = cls(networks.get("scn"), networks["isn"], config["size"], config.get("info"))
+            loaded = cls(networks.get("scn"), networks.get("isn"), config["size"], config.get("info"))
         except ValueError as error:
             raise model_folder.ModelFolderError(f"{model} is no Cali-Sketch model: {error}") from error
         return loaded.to(device, precision=precision, engine=engine)
@@ -125,9 +136,8 @@ class CaliSketch:
         self, folder: str | os.PathLike[str], *, half: bool = True, max_file_bytes: int = model_folder.LARGEST_FILE
     ) -> Path:
         """Write config.json and model.safetensors, or several (float16 unless `half=False`), to a folder; return it."""
-        networks = {"isn": self.isn_generator}
-        if self.scn_generator is not None:
-            networks = {"scn": self.scn_generator, **networks}
+        both = {"scn": self.scn_generator, "isn": self.isn_generator}
+        networks = {name: network for name, network in both.items() if network is not None}
         return model_folder.save(folder, networks, self.size, self.info, half=half, max_file_bytes=max_file_bytes)
 
     def to(
@@ -142,12 +152,12 @@ class CaliSketch:
         Raises:
             ValueError: there is no such device; errors as for the class.
         """
-        here = device_of(self.isn_generator) if device is None else checked_device(device)
+        here = device_of(self._last) if device is None else checked_device(device)
         moved = copy.copy(self)
         moved._computing = Computing(self.size, precision or self._computing.asked, engine or self._computing.engine)
         moved._computing.check(here)
         moved.scn_generator = None if self.scn_generator is None else on_device(self.scn_generator, here)
-        moved.isn_generator = on_device(self.isn_generator, here)
+        moved.isn_generator = None if self.isn_generator is None else on_device(self.isn_generator, here)
         return moved
 
     def led(self, lead: float) -> CaliSketch:
@@ -160,10 +170,11 @@ class CaliSketch:
         Raises:
             ValueError: another lead, or an ISN that colours do not lead.
         """
-        if not isinstance(self.isn_generator, ColourLed):
-            raise ValueError(f"colours lead a ColourLed ISN; this model's is a {type(self.isn_generator).__name__}.")
+        painter = need_isn(self.isn_generator, "led")
+        if not isinstance(painter, ColourLed):
+            raise ValueError(f"colours lead a ColourLed ISN; this model's is a {type(painter).__name__}.")
         other = copy.copy(self)
-        other.isn_generator = self.isn_generator.led(lead)
+        other.isn_generator = painter.led(lead)
         return other
 
     def calibrate(
@@ -171,6 +182,9 @@ class CaliSketch:
         sketch: Any,
         strength: float | None = None,
         *,
+        thin: bool = False,
+        tone: bool = False,
+        ground: Ground = None,
         polarity: images.Polarity = "auto",
         align: Align = "auto",
         page: Page = "auto",
@@ -184,6 +198,11 @@ class CaliSketch:
                 (B, C, H, W), or a list of these. uint8, uint16 or float in [0, 1]; colour counts by its luma.
             strength: 0 leaves the strokes as they are, 1 replaces them by the refined ones; None is 1, and for a model
                 without an SCN, which takes no other, 0.
+            thin: reduce the refined lines to their middles, one pixel wide in the model's frame.
+            tone: keep what the sketch shades (hatching, filled hair, shadow) as light tone beside the refined lines,
+                which would otherwise leave it out.
+            ground: None draws on the sketch's own ground. "white": dark lines on white, "black": light ones on black,
+                both opaque; "transparent": the lines alone, which arrays and tensors answer with four channels.
             polarity: "auto" tells dark lines on a light ground from the reverse; "dark_on_light" and "light_on_dark"
                 force it.
             align: "auto" brings the face to where the model was trained to see it (by its eyes, where the detector
@@ -204,19 +223,22 @@ class CaliSketch:
             ValueError: an option that is none of its choices, or a model without an SCN.
         """
         need_scn(self.scn_generator, "calibrate")
+        check_drawing(thin, tone, ground, GROUNDS)
         strength = checked_options(strength, batch_size, self.scn_generator)
         items, rebuild = images.flatten(sketch)
         answers = []
         settings: dict[str, Any] = {"polarity": polarity, "align": align, "page": page, "batch_size": batch_size}
         for sheets in read_sheets(items, self.size, **settings):
             # At strength 0 nothing of R is seen, so it is not computed.
-            refined = self._refine(inks_of(sheets), device) if strength > 0 else [None] * len(sheets)
+            refined = self._refined_lines(inks_of(sheets), thin, device) if strength > 0 else [None] * len(sheets)
             for each, drawing in zip(sheets, refined, strict=True):
                 ink = each.ink.ink
                 if drawing is not None:
                     own = each.placement.drawing_back(_to_numpy(drawing[0]), ink)
+                    if tone:
+                        own = np.maximum(own, light_tone(ink, each.placement.pixels_of_256))
                     ink = (1 - strength) * ink + strength * own if strength < 1 else own
-                answers.append(drawing_in_kind(each.sketch, ink, each.ink.polarity))
+                answers.append(drawing_in_kind(each.sketch, ink, each.ink.polarity, ground))
         return rebuild(answers)
 
     def synthesize(
@@ -257,9 +279,10 @@ class CaliSketch:
             ValueError: colours for a model that takes none.
             SketchError: colours that cannot be read, or not as many as sketches.
         """
+        painter = need_isn(self.isn_generator, "synthesize")
         strength = checked_options(strength, batch_size, self.scn_generator)
         if colours is not None:
-            need_colours(self.isn_generator)
+            need_colours(painter)
         items, rebuild = images.flatten(sketch)
         given = GivenColours(colours, len(items), unpainted)
         faces, drawings = [], []
@@ -288,6 +311,7 @@ class CaliSketch:
         """
         if lead is not None:
             return self.led(lead).from_batch(batch, strength)
+        need_isn(self.isn_generator, "from_batch")
         sketch, colours = batch["sketch"], batch.get("colours") if self.takes_colours else None
         check_image(sketch, 1, "sketch")
         if sketch.shape[-2:] != (self.size, self.size):
@@ -345,7 +369,10 @@ class CaliSketch:
         from .fitting import fit_generators  # what only training needs is imported by training only
 
         trained, note = fit_generators(
-            {"scn": need_scn(self.scn_generator, "fit, which trains both networks,"), "isn": self.isn_generator},
+            {
+                "scn": need_scn(self.scn_generator, "fit, which trains both networks,"),
+                "isn": need_isn(self.isn_generator, "fit, which trains both networks,"),
+            },
             self.size,
             photos,
             schedules=schedules,
@@ -364,6 +391,14 @@ class CaliSketch:
     def _refine(self, ink: Tensor, device: str | torch.device | None) -> Tensor:
         return self._computing.run(need_scn(self.scn_generator, "strength"), ink, device)
 
+    def _refined_lines(self, ink: Tensor, thin: bool, device: str | torch.device | None) -> Tensor:
+        refined = self._refine(ink, device)
+        if not thin:
+            return refined
+        from .sketching.thin import thinned  # here: it takes a while to import, and few ask for it
+
+        return thinned(refined.float().clamp(0.0, 1.0))
+
     def _paint(
         self, ink: Tensor, colours: Tensor | None, strength: float, device: str | torch.device | None
     ) -> tuple[Tensor, Tensor]:
@@ -372,7 +407,7 @@ class CaliSketch:
         if strength > 0:
             refined = torch.lerp(ink, self._refine(ink, device).to(ink.device), float(strength))
         seen = beside(refined, colours) if self.takes_colours else refined
-        return refined, self._computing.run(self.isn_generator, seen, device)
+        return refined, self._computing.run(need_isn(self.isn_generator, "synthesize"), seen, device)
 
 
 def calibrate(sketch: Any, strength: float | None = None, **options: Any) -> Any:

@@ -52,8 +52,8 @@ class SCN(nn.Module):
         tolerant_weight: of `losses.tolerant_f1_loss` at 2 pixels, alike.
 
     Raises:
-        ValueError: a negative weight, weights of 0 only, neither contour nor detail, or targets or judged_by that name no
-            target.
+        ValueError: a negative weight, weights of 0 only, neither contour nor detail, or targets or judged_by that name
+            no target.
     """
 
     def __init__(

@@ -264,8 +264,8 @@ def test_an_unknown_name_lists_the_shipped_models(tmp_path: Path, monkeypatch: p
 
 
 def test_a_model_of_other_networks_is_refused(model: CaliSketch, tmp_path: Path) -> None:
-    calisketch.weights.folder.save(tmp_path, {"scn": model.scn_generator}, 64)
-    with pytest.raises(ValueError, match=r"holds the networks \['scn'\]"):
+    calisketch.weights.folder.save(tmp_path, {"scn": model.scn_generator, "sketcher": model.scn_generator}, 64)
+    with pytest.raises(ValueError, match=r"holds the networks \['scn', 'sketcher'\]; expected 'scn', 'isn' or both"):
         CaliSketch.from_pretrained(tmp_path)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,19 +13,29 @@ from PIL import Image
 from .images import Polarity, Sketch
 from .pictures import Picture
 
+Ground = Literal["white", "black", "transparent"] | None
+GROUNDS = ("white", "black", "transparent")
 
-def drawing_in_kind(sketch: Sketch, ink: NDArray[np.float32], polarity: Polarity) -> Any:
+
+def drawing_in_kind(sketch: Sketch, ink: NDArray[np.float32], polarity: Polarity, ground: Ground = None) -> Any:
     """A line drawing as the kind of thing that `sketch` was.
 
     Args:
         sketch: what was handed in.
         ink: (H, W) in [0, 1], ink = 1.
         polarity: of the sketch, "dark_on_light" or "light_on_dark".
+        ground: None: the sketch's own. "white": dark strokes on white, "black": light ones on black, both opaque.
+            "transparent": the strokes alone, in the sketch's polarity, their opacity their ink.
 
     Returns:
         PIL "L" (or "LA" for a sketch with transparent parts), or an array or tensor of the shape, dtype and range of
-        the sketch: grey in each of three channels; a fourth channel holds the opacity, as the sketch's did.
+        the sketch: grey in each of three channels; a fourth channel holds the opacity, as the sketch's did. On a
+        transparent ground PIL "LA", an (H, W, 4) array or a (4, H, W) tensor.
     """
+    if ground == "transparent":
+        sketch = replace(sketch, transparency="ground", channels=4)
+    elif ground is not None:
+        sketch, polarity = replace(sketch, transparency="none", alpha=None), _POLARITY_ON[ground]
     dark = polarity == "dark_on_light"
     grey = 1 - ink if dark else ink
     alpha = sketch.alpha
@@ -42,6 +53,9 @@ def drawing_in_kind(sketch: Sketch, ink: NDArray[np.float32], polarity: Polarity
     if sketch.channels == 4:
         layers.append(np.ones_like(grey) if alpha is None else alpha)
     return _in_kind(sketch, np.stack(layers, axis=-1))
+
+
+_POLARITY_ON: dict[str, Polarity] = {"white": "dark_on_light", "black": "light_on_dark"}
 
 
 def face_in_kind(sketch: Sketch | Picture, face: NDArray[np.float32]) -> Any:

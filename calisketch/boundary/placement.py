@@ -53,6 +53,11 @@ class Placement:
         same = np.allclose(self.matrix, [[1, 0, 0], [0, 1, 0]], atol=1e-6)
         return bool(same) and self.height == self.side == self.width
 
+    @property
+    def pixels_of_256(self) -> float:
+        """How many pixels of the sketch are one of a frame of 256."""
+        return self.side / alignment.CANONICAL_SIDE / alignment.scale_of(self.matrix)
+
     def bring_in(self, ink: Grey) -> Grey:
         """Ink (height, width) -> (side, side); outside the sketch is paper; lines that shrinking pales are inked."""
         if self.exact:

@@ -51,4 +51,5 @@ def _loaders(precision: Precision) -> dict[str, Callable[..., Any]]:
         "pi_rec": PIRec.from_pretrained,
         "x_gan": XGan.from_pretrained,
         "sketcher": Sketcher.from_pretrained,
+        "scn": partial(CaliSketch.from_pretrained, precision=precision),  # alone: it only calibrates
     }
