@@ -26,7 +26,7 @@ export CALISKETCH_WEIGHTS := $(abspath ../shared/weights)
 endif
 endif
 
-.PHONY: help install demo studio test test-browser lint format cuhk photos reproduce smoke wheel lock audit clean
+.PHONY: help install demo studio test test-browser lint format cuhk photos reproduce smoke docs wheel lock audit clean
 
 help: ## this list
 	@echo "calisketch: a rough sketch becomes a photo-real face. Targets:"
@@ -93,6 +93,11 @@ reproduce: install ## both models and their tables: make reproduce CUHK=... PHOT
 smoke: install ## trains all three stages in miniature, in under a minute, on faces drawn by a procedure
 	$(BIN)/python tools/train.py experiment=smoke/cali_sketch
 
+docs: install ## the documentation as a website: site/index.html
+	$(PINNED) $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo 'The documentation is in site/index.html'
+
 wheel: install ## dist/*.whl with configurations and the default model inside
 	$(BIN)/python -m build --wheel
 
@@ -105,7 +110,7 @@ audit: $(SUPPLY)/.installed ## compares the pinned versions with the published v
 	$(SUPPLY)/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 clean: ## removes what building and testing left (not data, runs or outputs)
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 comma := ,

@@ -1,23 +1,30 @@
 """Puts the tables of reports into the documents: python tools/doc_tables.py [REPORTS_FOLDER]
 
-A document holds the lines ``<!-- report NAME -->`` and ``<!-- end -->``; what is between them is written anew from
-docs/reports/comparisons/NAME.json. MODEL_CARD.md holds ``<!-- tables NAME KEY ... -->`` for tables of an evaluation,
-docs/reports/NAME.json, and ``<!-- paired NAME OTHER -->`` for by how much NAME's first model exceeds each model of an
-evaluation OTHER of the same sketches. With a folder, such as a recipe's out/tables, its reports are taken over first.
+A document holds the lines ``<!-- report NAME -->`` and ``<!-- end -->``. The text between them is written anew from
+docs/reports/comparisons/NAME.json: the claims with their verdicts, and the figures behind a button.
+``<!-- tables NAME KEY ... -->`` stands for tables of an evaluation, docs/reports/NAME.json, and
+``<!-- paired NAME OTHER -->`` for the difference of NAME's first model and each model of an evaluation OTHER of the same
+sketches. With a folder, such as a recipe's out/tables, its reports are first copied, in their short form.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from calisketch.evaluation.measures.every_measure import Row, paired_rows
-from calisketch.evaluation.reports.report import HEADINGS
+from calisketch.evaluation.measures.intervals import Interval
+from calisketch.evaluation.reports.report import HEADINGS, Report, Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from keep_report import in_lines, shortened  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "docs" / "reports" / "comparisons"
@@ -30,9 +37,29 @@ ABSENT = "*(not measured yet)*\n"
 
 
 def rendered(report: Mapping[str, Any]) -> str:
-    """The rows' figures, then each claim with its difference, interval and verdict."""
+    """Each claim with its difference, interval and verdict; the rows' figures and curves in a part that opens."""
     comparison, *rest = report["tables"]
-    metrics = list(report["protocol"]["metrics"])
+    lines: list[str | None] = []
+    for table in rest:
+        lines += [line(["claim", "difference [95 %]", "verdict"]), line(["---"] * 3)]
+        for row in table["rows"]:
+            digits = HEADINGS.get(row["note"].split(":")[0], ("", 3))[1]
+            lines.append(line([row["name"], interval(row["figures"].get("difference"), digits), row["note"]]))
+        lines.append("")
+    lines += ["<details markdown><summary>Figures</summary>", "", *figures_of(comparison, report["protocol"])]
+    models = report["protocol"]["models"].items()
+    steps = "; ".join(f"{key} {total(told)}" for key, told in models if told.get("steps"))
+    under = f"N = {report['protocol']['N']}, {report['protocol']['split']} split, {report['protocol']['size']} px"
+    lines += ["", under + (f"; steps: {steps}." if steps else ".")]
+    if any(told.get("validation") for _, told in models):
+        lines += ["", "Validation figure (lower is better) after so many steps:", "", *map(curve, models)]
+    lines += ["", "</details>"]
+    return leading_zeros("\n".join(each for each in lines if each is not None) + "\n")
+
+
+def figures_of(comparison: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[str]:
+    """The table of a comparison's rows."""
+    metrics = list(protocol["metrics"])
     present = {name for row in comparison["rows"] for name in row["figures"]}
     columns = [name for name in (*metrics, *sorted(present - set(metrics))) if name in present]
     heads = [HEADINGS.get(name, (name, 3)) for name in columns]
@@ -42,26 +69,43 @@ def rendered(report: Mapping[str, Any]) -> str:
         figures = (row["figures"].get(name) for name in columns)
         cells = [number(figure, digits) for figure, (_, digits) in zip(figures, heads, strict=True)]
         lines.append(line([row["name"] + note, *cells]))
-    for table in rest:
-        lines += ["", line(["claim", "difference [95 %]", "verdict"]), line(["---"] * 3)]
-        for row in table["rows"]:
-            digits = HEADINGS.get(row["note"].split(":")[0], ("", 3))[1]
-            lines.append(line([row["name"], interval(row["figures"].get("difference"), digits), row["note"]]))
-    models = report["protocol"]["models"].items()
-    steps = "; ".join(f"{key} {total(told)}" for key, told in models if told.get("steps"))
-    under = f"N = {report['protocol']['N']}, {report['protocol']['split']} split, {report['protocol']['size']} px"
-    lines += ["", under + (f"; steps: {steps}." if steps else ".")]
-    if any(told.get("validation") for _, told in models):
-        lines += ["", "Validation figure (lower is better) after so many steps:", *map(curve, models)]
-    return "\n".join(each for each in lines if each is not None) + "\n"
+    return lines
 
 
-def of_evaluation(path: Path, keys: list[str]) -> str:
-    """Tables of an evaluation by their keys, under their titles, as its Markdown has them beside its JSON."""
-    titles = {table["key"]: table["title"] for table in json.loads(path.read_text(encoding="utf-8"))["tables"]}
-    sections = path.with_suffix(".md").read_text(encoding="utf-8").split("\n## ")[1:]
+def leading_zeros(text: str) -> str:
+    """Numbers as 0.25, also where a comparison says .25."""
+    return re.sub(r"(?<![\w.])\.(?=\d)", "0.", text)
+
+
+def of_evaluation(path: Path, keys: Sequence[str]) -> str:
+    """Tables of an evaluation by their keys, under their titles."""
+    report = read_report(json.loads(path.read_text(encoding="utf-8")))
+    sections = report.to_markdown().split("\n## ")[1:]
+    titles = {table.key: table.title for table in report.tables}
     tables = dict(section.split("\n\n", 1) for section in sections)
     return "\n\n".join(f"*{titles[key]}*\n\n{tables[titles[key]].strip()}" for key in keys) + "\n"
+
+
+def read_report(plain: Mapping[str, Any]) -> Report:
+    """An evaluation's report from its JSON, without pictures."""
+
+    def figure(of: Mapping[str, Any]) -> Interval:
+        bounds = [math.nan if of[part] is None else of[part] for part in ("value", "low", "high")]
+        return Interval(*bounds, of["N"])
+
+    tables = [
+        Table(
+            table["key"],
+            table["title"],
+            [
+                Row(row["name"], {name: figure(of) for name, of in row["figures"].items()}, row["per_image"], row["note"])
+                for row in table["rows"]
+            ],
+            table["note"],
+        )
+        for table in plain["tables"]
+    ]
+    return Report(plain["protocol"], tables, plain["names"], plain["absent"])
 
 
 def between(name: str, other: str) -> str:
@@ -154,7 +198,7 @@ def filled(text: str) -> str:
 
 
 def take_over(folder: Path) -> None:
-    """Copies reports, OUT/TABLE/NAME.json, as TABLE.json, with the verdicts' Markdown beside them.
+    """Copies reports, OUT/TABLE/NAME.json, as TABLE.json, in their short form.
 
     Raises:
         ValueError: no document has a place for one of them.
@@ -166,9 +210,8 @@ def take_over(folder: Path) -> None:
             f"no document has a block <!-- report NAME --> for {', '.join(homeless)}. Add one, or leave it."
         )
     for path in sorted(folder.glob("*/*.json")):
-        for suffix in (".json", ".md"):
-            text = path.with_suffix(suffix).read_text(encoding="utf-8")
-            (REPORTS / f"{path.parent.name}{suffix}").write_text(text, encoding="utf-8")
+        report = json.loads(path.read_text(encoding="utf-8"))
+        (REPORTS / f"{path.parent.name}.json").write_text(in_lines(shortened(report)), encoding="utf-8")
 
 
 def main() -> None:
