@@ -3,8 +3,8 @@
 A document holds the lines ``<!-- report NAME -->`` and ``<!-- end -->``. The text between them is written anew from
 docs/reports/comparisons/NAME.json: the claims with their verdicts, and the figures behind a button.
 ``<!-- tables NAME KEY ... -->`` stands for tables of an evaluation, docs/reports/NAME.json, and
-``<!-- paired NAME OTHER -->`` for the difference of NAME's first model and each model of an evaluation OTHER of the same
-sketches. With a folder, such as a recipe's out/tables, its reports are first copied, in their short form.
+``<!-- paired NAME OTHER -->`` for the difference of NAME's first model and each model of an evaluation OTHER of the
+same sketches. With a folder, such as a recipe's out/tables, its reports are first copied, in their short form.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from calisketch.evaluation.reports.report import HEADINGS, Report, Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from keep_report import in_lines, shortened  # noqa: E402
+from keep_report import in_lines, shortened
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "docs" / "reports" / "comparisons"
@@ -98,7 +98,12 @@ def read_report(plain: Mapping[str, Any]) -> Report:
             table["key"],
             table["title"],
             [
-                Row(row["name"], {name: figure(of) for name, of in row["figures"].items()}, row["per_image"], row["note"])
+                Row(
+                    row["name"],
+                    {name: figure(of) for name, of in row["figures"].items()},
+                    row["per_image"],
+                    row["note"],
+                )
                 for row in table["rows"]
             ],
             table["note"],

@@ -1,7 +1,7 @@
 """The pictures of docs/models.md: python tools/model_pictures.py [MODEL ...]
 
-Each model paints two of the sketches in examples/, drawn for this project: sketch, face, sketch, face, as a small JPEG in
-docs/pictures/. A model that takes colours is given flat colours, which are shown between sketch and face.
+Each model paints two of the sketches in examples/, which were drawn for this project. The picture is a small JPEG in
+docs/pictures/: sketch, face, sketch, face. A model that takes colours is given flat colours, shown after each sketch.
 """
 
 from __future__ import annotations
