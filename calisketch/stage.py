@@ -75,6 +75,9 @@ class Stage(Protocol):
     One whose figure not every image has, such as a drawing's without lines, may give ``plateau_figures(batch)``, (N,)
     with NaN in their places; then the validation figure is the mean over all that are there.
 
+    One that measures more than its plateau figure may have ``figures(batch)``, which takes a plain batch and gives
+    scalars by name, the plateau figure as "plateau"; then the engine logs each one's mean over the validation samples.
+
     ``generate`` is a step of its own, so that one run of the generators serves both the discriminators' update (on
     detached fakes) and, through the updated discriminators, the generators' terms.
     """

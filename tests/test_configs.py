@@ -32,6 +32,12 @@ TINY = {
         "system.isn.discriminator.width=4",
         "system.isn.generator.width=4",
     ],
+    "painter": [
+        "system.painter.lpips={_target_:calisketch.networks.LPIPS.random}",
+        "system.painter.discriminator.width=4",
+        "system.painter.generator.width=8",
+    ],
+    "plan": ["system.plan.width=8"],
     "pix2pix": ["system.pix2pix.discriminator.width=4", "system.pix2pix.generator.width=4"],
     "sketcher": [
         "system.sketcher.lpips_weight=0",
@@ -123,10 +129,11 @@ def test_every_debug_file_goes_on_top_of_an_experiment(name: str):
 
 @pytest.mark.parametrize("name", [name for name in names("network") if not name.startswith("vgg")])
 def test_every_network_file_builds(name: str):
-    generator = name in ("encoder_decoder", "mru_unet", "unet")
+    generator = name in ("encoder_decoder", "mru_unet", "painting_unet", "quarter_unet", "unet")
     role = "generator" if generator else "discriminator"
-    config = composed(f"network@system.isn.{role}={name}", f"system.isn.{role}.width=4")
-    build(config.system.isn[role])
+    system, part = ("faces", "painter") if name == "face_discriminator" else ("cali_sketch", "isn")
+    config = composed(f"system={system}", f"network@system.{part}.{role}={name}", f"system.{part}.{role}.width=4")
+    build(config.system[part][role])
 
 
 def test_the_vgg_files_build(shared_weights: Path):

@@ -68,7 +68,8 @@ def check_config(cfg: DictConfig) -> None:
         raise ConfigError(str(error)) from error
     kinds = _shipped_kinds()
     there = cfg.system if OmegaConf.is_dict(cfg.system) else {}
-    networks = [f"system.{name}" for name in ("scn", "isn", "pix2pix", "pi_rec", "x_gan", "sketcher") if name in there]
+    systems = ("scn", "isn", "painter", "plan", "pix2pix", "pi_rec", "x_gan", "sketcher")
+    networks = [f"system.{name}" for name in systems if name in there]
     drawn = ["data.draw"] if cfg.data.draw is not None else []  # null: the data set's items hold the sketches
     for name in ("data.train", "data.validation", *drawn, "system", *networks, "system.schedules"):
         if not OmegaConf.is_dict(OmegaConf.select(cfg, name)):

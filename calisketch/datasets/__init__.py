@@ -11,6 +11,7 @@ from .reading.conditioned_photos import PhotosWith, photos_with
 from .reading.grounded_photos import OtherGrounds, grounded_pairs
 from .reading.joined_photos import JoinedPhotos, prepared_photos
 from .reading.mirrored_photos import MirroredPhotos
+from .reading.mixed_photos import MixedPhotos
 from .reading.moved_photos import VariedPhotos, varied_photos
 from .reading.paired_photos import PairedPhotos, photo_pairs
 from .reading.prepared_photos import PreparedPhotos
@@ -19,6 +20,7 @@ from .reading.scenes import Scenes
 __all__ = [
     "JoinedPhotos",
     "MirroredPhotos",
+    "MixedPhotos",
     "OtherGrounds",
     "PairedPhotos",
     "PhotosWith",

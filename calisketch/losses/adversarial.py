@@ -1,7 +1,7 @@
 """Adversarial losses on a discriminator's logits.
 
-Least squares (Eq. 3; Mao et al. 2017), with a = 0 (fake), b = 1 (real), c = 1 (what G wants); and the first GAN's
-cross-entropy (Goodfellow et al. 2014), "vanilla", as pix2pix uses it.
+Least squares (Eq. 3; Mao et al. 2017), with a = 0 (fake), b = 1 (real), c = 1 (what G wants); the first GAN's
+cross-entropy (Goodfellow et al. 2014), "vanilla", as pix2pix uses it; and the hinge loss, which SN-PatchGAN came with.
 """
 
 from __future__ import annotations
@@ -72,6 +72,28 @@ def vanilla_generator(fake_logits: Sequence[Tensor]) -> Tensor:
     """
     _check_scales(fake_logits, fake_logits)
     return torch.stack([F.softplus(-fake.float()).mean() for fake in fake_logits]).mean()
+
+
+def hinge_discriminator(real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
+    """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))], SN-PatchGAN's own loss (Yu et al., ICCV 2019, Eq. 4).
+
+    Args, returns, errors: as for `lsgan_discriminator`.
+    """
+    _check_scales(real_logits, fake_logits)
+    terms = [
+        F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
+        for real, fake in zip(real_logits, fake_logits, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def hinge_generator(fake_logits: Sequence[Tensor]) -> Tensor:
+    """-E[D(G(z))], the generator's side of the hinge loss; it may be below 0.
+
+    Args, returns, errors: as for `lsgan_generator`.
+    """
+    _check_scales(fake_logits, fake_logits)
+    return torch.stack([-fake.float().mean() for fake in fake_logits]).mean()
 
 
 def _check_scales(first: Sequence[Tensor], second: Sequence[Tensor]) -> None:

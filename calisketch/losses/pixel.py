@@ -19,6 +19,22 @@ def l1(photo: Tensor, face: Tensor) -> Tensor:
     return (photo.float() - face.float()).abs().mean()
 
 
+def weighted_l1(photo: Tensor, face: Tensor, weight: Tensor) -> Tensor:
+    """L1 (Eq. 7) in which places count differently: sum of weight |I - P| / sum of weight, a scalar.
+
+    Args:
+        photo, face: (B, C, H, W).
+        weight: (B or 1, 1, H, W), at least 0, somewhere above.
+
+    Raises:
+        ValueError: shapes that differ.
+    """
+    check_same_shape(photo, face, "photo", "face")
+    weight = weight.expand(len(photo), -1, -1, -1).float()
+    difference = (photo.float() - face.float()).abs().mean(1, keepdim=True)
+    return (difference * weight).sum() / weight.sum().clamp(min=1e-6)
+
+
 def total_variation(face: Tensor) -> Tensor:
     """Eq. 10: mean |dx P| + mean |dy P| of (B, C, H, W), a scalar.
 

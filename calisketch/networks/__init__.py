@@ -6,12 +6,14 @@ from .average import averaged
 from .coarse_to_fine import CoarseToFine, enlarged
 from .colour_led import ColourLed, without_colours
 from .encoder_decoder import EncoderDecoder
+from .face_discriminator import CropDiscriminator, FaceDiscriminator, ProjectedDiscriminator
 from .feature_discriminator import FeatureDiscriminator
 from .from_colours import FromColours
 from .heads import with_head
 from .hed import HED
 from .lpips import LPIPS
 from .mru_unet import MaskedResidualUnit, MRUUNet
+from .painting_unet import PaintingUNet
 from .patchgan import (
     DiscriminatorOutput,
     MultiScaleDiscriminator,
@@ -21,6 +23,7 @@ from .patchgan import (
     per_scale,
     without_power_iteration,
 )
+from .plan_flow import PlanFlow
 from .quarter import QuarterUNet
 from .unet import UNet
 from .vgg import VGG19
@@ -32,6 +35,8 @@ GENERATORS: dict[str, type[nn.Module]] = {
     "ColourLed": ColourLed,
     "FromColours": FromColours,
     "MRUUNet": MRUUNet,
+    "PaintingUNet": PaintingUNet,
+    "PlanFlow": PlanFlow,
     "QuarterUNet": QuarterUNet,
     "UNet": UNet,
 }
@@ -43,14 +48,19 @@ __all__ = [
     "VGG19",
     "CoarseToFine",
     "ColourLed",
+    "CropDiscriminator",
     "DiscriminatorOutput",
     "EncoderDecoder",
+    "FaceDiscriminator",
     "FeatureDiscriminator",
     "FromColours",
     "MRUUNet",
     "MaskedResidualUnit",
     "MultiScaleDiscriminator",
+    "PaintingUNet",
     "PatchGAN70",
+    "PlanFlow",
+    "ProjectedDiscriminator",
     "QuarterUNet",
     "SNPatchGAN",
     "UNet",

@@ -6,7 +6,7 @@ learned heads, averaged over positions and summed over layers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -28,6 +28,9 @@ _CONVOLUTIONS = (
     (8, 256, 3, 1, 1, False),
     (10, 256, 3, 1, 1, False),
 )
+CHANNELS = tuple(entry[1] for entry in _CONVOLUTIONS)
+"""Of the five activations."""
+
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 _SMALLEST_SIDE = 32
 
@@ -75,10 +78,24 @@ class LPIPS(nn.Module):
             raise ValueError(
                 f"photo is too small for LPIPS: got {tuple(photo.shape)}, expected sides of at least {_SMALLEST_SIDE}."
             )
-        distance = photo.new_zeros(photo.shape[0], dtype=torch.float32)
-        for head, real, fake in zip(self.heads, self.features(photo), self.features(face), strict=True):
-            difference = (real - fake).square()
-            distance = distance + (difference * head.view(1, -1, 1, 1)).sum(1).mean((1, 2))
+        return self.compare(self.features(photo), self.features(face))
+
+    def compare(self, real: Sequence[Tensor], fake: Sequence[Tensor], weight: Tensor | None = None) -> Tensor:
+        """The distance of each pair whose `features` are known.
+
+        Args:
+            real, fake: as `features` gives them, of pairs.
+            weight: (B or 1, 1, H, W), at least 0, mean 1: how much each place counts; None: all alike, as published.
+
+        Returns:
+            (B,) float32.
+        """
+        distance = real[0].new_zeros(real[0].shape[0], dtype=torch.float32)
+        for head, known, made in zip(self.heads, real, fake, strict=True):
+            difference = ((known - made).square() * head.view(1, -1, 1, 1)).sum(1)
+            if weight is not None:
+                difference = difference * F.interpolate(weight, size=difference.shape[-2:], mode="area")[:, 0]
+            distance = distance + difference.mean((1, 2))
         return distance
 
     def features(self, photo: Tensor) -> list[Tensor]:

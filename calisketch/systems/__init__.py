@@ -1,6 +1,9 @@
 """Each published system as its list of training stages."""
 
 from .cali_sketch import CaliSketchSystem
+from .colour_plans import ColourPlans
+from .face_painter import FacePainter
+from .faces import FacesSystem
 from .isn_only import ISNOnlySystem
 from .photo_to_sketch import PhotoToSketch, PhotoToSketchSystem
 from .pi_rec import PhaseWeights, PIRecGAN, PIRecSystem
@@ -12,6 +15,9 @@ from .x_gans import XGans, XGansSystem
 __all__ = [
     "CaliSketchSystem",
     "Channels",
+    "ColourPlans",
+    "FacePainter",
+    "FacesSystem",
     "ISNOnlySystem",
     "PIRecGAN",
     "PIRecSystem",

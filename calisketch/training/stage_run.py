@@ -24,7 +24,7 @@ from .processes import agree, average, seed_step
 from .settings import Settings
 from .state import RunState
 from .step import AdversarialStep, NonFiniteLoss, StepReport
-from .validation import plateau_figure, preview_grid, save_picture
+from .validation import preview_grid, save_picture, validation_figures
 
 
 class StageBatches:
@@ -204,7 +204,8 @@ class StageRun:
             NonFiniteLoss: it is no finite number, so that neither a best state nor a plateau could be told.
         """
         start = time.monotonic()
-        figure = plateau_figure(self.fabric, self.stage, self.batches.validation, self._averages())
+        figures = validation_figures(self.fabric, self.stage, self.batches.validation, self._averages())
+        figure = figures.pop("plateau")
         plateau, patience = self.state.plateau, self.stage.schedule.patience
         if not math.isfinite(figure):
             raise NonFiniteLoss(
@@ -213,6 +214,8 @@ class StageRun:
             )
         plateau.update(figure)
         record = self._record("validation") | {"figure": figure, "best": plateau.best, "since": plateau.since}
+        if figures:
+            record |= {"figures": figures}
         self.logs.write(record, self.state.total)
         self.logs.terminal.say(
             f"{self.stage.name} {self.state.step}: validation figure {figure:.5g}, best {plateau.best:.5g}"

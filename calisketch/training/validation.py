@@ -55,28 +55,42 @@ def averaged(averages: Mapping[str, Ema]) -> Iterator[None]:
 
 
 @torch.no_grad()
-def plateau_figure(fabric: Fabric, stage: Stage, batches: list[Batch], averages: Mapping[str, Ema]) -> float:
-    """The stage's plateau figure over all validation samples, in averaged weights; lower is better.
+def validation_figures(
+    fabric: Fabric, stage: Stage, batches: list[Batch], averages: Mapping[str, Ema]
+) -> dict[str, float]:
+    """The stage's figures over all validation samples, in averaged weights, each a mean over the samples.
 
-    NaN if none of the samples has a figure.
+    Where a stage has ``plateau_figures``, one figure a sample, each counts once, and NaN (nothing to judge) not at all.
+
+    Returns:
+        "plateau", the plateau figure, lower is better; and what else a stage with ``figures`` measures, by name.
     """
-    total, count = 0.0, 0
-    figures = getattr(stage, "plateau_figures", None)
+    own = batches[fabric.global_rank :: fabric.world_size]
+    sums: dict[str, list[float]] = {}  # a figure's total, and of how many samples
     with averaged(averages):
-        for batch in batches[fabric.global_rank :: fabric.world_size]:
+        for batch in own or batches[:1]:  # one without samples of its own needs the names all the same
             with fabric.autocast():
-                if figures is None:
-                    figure = float(stage.plateau_figure(batch))
-                    total += figure * len(batch["photo"])
-                    count += len(batch["photo"])
-                else:
-                    judged = figures(batch).double()
-                    total += float(judged.nansum())
-                    count += int((~judged.isnan()).sum())
+                found = _figures(stage, batch)
+            for name, (total, count) in found.items():
+                so_far = sums.setdefault(name, [0.0, 0.0])
+                if own:
+                    so_far[0] += total
+                    so_far[1] += count
     if fabric.world_size > 1:  # each has judged its part, and all have to come to the same decision
-        sums = torch.tensor([total, count], dtype=torch.float64, device=fabric.device)
-        total, count = fabric.all_reduce(sums, reduce_op="sum").tolist()
-    return total / count if count else float("nan")
+        values = torch.tensor(list(sums.values()), dtype=torch.float64, device=fabric.device)
+        sums = dict(zip(sums, fabric.all_reduce(values, reduce_op="sum").tolist(), strict=True))
+    return {name: total / count if count else float("nan") for name, (total, count) in sums.items()}
+
+
+def _figures(stage: Stage, batch: Batch) -> dict[str, tuple[float, float]]:
+    """A batch's figures by name: each one's sum over samples, and of how many."""
+    if (judge := getattr(stage, "plateau_figures", None)) is not None:
+        judged = judge(batch).double()
+        return {"plateau": (float(judged.nansum()), float((~judged.isnan()).sum()))}
+    measure = getattr(stage, "figures", None)
+    found = {"plateau": stage.plateau_figure(batch)} if measure is None else measure(batch)
+    count = float(len(batch["photo"]))
+    return {name: (float(figure) * count, count) for name, figure in found.items()}
 
 
 @torch.no_grad()

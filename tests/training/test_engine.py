@@ -19,7 +19,7 @@ from calisketch.training import CheckpointError, Engine, NonFiniteLoss, OutOfMem
 from calisketch.training.checkpoint import list_checkpoints, load_checkpoint, load_latest
 from calisketch.training.logging import read_metrics
 from calisketch.training.state import RunState
-from calisketch.training.validation import plateau_figure
+from calisketch.training.validation import validation_figures
 
 
 def test_training_does_not_depend_on_how_often_it_is_logged_validated_or_pictured(tmp_path: Path):
@@ -139,9 +139,23 @@ def test_figures_by_image_are_averaged_over_all_images_that_have_one(tmp_path: P
     figures = iter([torch.tensor([0.2, math.nan, 0.4]), torch.tensor([math.nan]), torch.full((3,), math.nan)] * 40)
     listed[0].plateau_figures = lambda batch: next(figures)  # type: ignore[attr-defined]
     stage, state = listed[0], {}
-    figure = plateau_figure(Fabric(accelerator="cpu", devices=1), stage, [{"photo": torch.zeros(3)}] * 2, state)
-    assert figure == pytest.approx(0.3)
-    assert math.isnan(plateau_figure(Fabric(accelerator="cpu", devices=1), stage, [{"photo": torch.zeros(3)}], state))
+    fabric, batch = Fabric(accelerator="cpu", devices=1), {"photo": torch.zeros(3)}
+    assert validation_figures(fabric, stage, [batch] * 2, state) == {"plateau": pytest.approx(0.3)}
+    nothing = validation_figures(fabric, stage, [batch], state)
+    assert math.isnan(nothing["plateau"])
+
+
+def test_a_stage_may_log_more_figures_than_its_plateaus(tmp_path: Path):
+    listed = stages()
+    listed[0].figures = lambda b: {"plateau": torch.tensor(0.5), "index": b["index"].float().mean()}  # type: ignore
+    state = fit(tmp_path, listed)
+    records = [record for record in read_metrics(tmp_path / "metrics.jsonl") if record["kind"] == "validation"]
+    told = [record["figures"] for record in records if record["stage"] == "scn"]
+    assert told
+    assert all(list(figures) == ["index"] for figures in told)
+    assert len({figures["index"] for figures in told}) == 1  # the mean over all validation samples, batch by batch
+    assert state.plateau.best <= 0.5
+    assert all("figures" not in record for record in records if record["stage"] != "scn")
 
 
 def test_the_best_of_each_stage_is_kept_with_the_figure_it_was_chosen_by(tmp_path: Path):
