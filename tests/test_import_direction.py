@@ -32,7 +32,12 @@ LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = {("systems", "training"), ("training", "systems")}
 # Within a topic: rooms, and modules beside them, from the lowest layer up. Two of one layer do not know each other.
 INNER = {
-    "datasets": [{"manifest", "tars"}, {"entries", "shard_journal"}, {"preparing", "reading", "drawn"}, {"__init__"}],
+    "datasets": [
+        {"manifest", "tars", "border"},
+        {"entries", "shard_journal"},
+        {"preparing", "reading", "drawn"},
+        {"__init__"},
+    ],
     "evaluation": [{"device"}, {"measures"}, {"reports"}, {"running"}, {"__init__"}],
 }
 HEAVY = {"hydra", "omegaconf", "lightning_fabric", "wandb", "pytorch_fid", "tqdm", "matplotlib", "gradio"}
