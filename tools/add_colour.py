@@ -1,7 +1,7 @@
 """A model without colour becomes one to train with colour: python tools/add_colour.py MODEL OUT.
 
     python tools/add_colour.py models/cuhk-small-128 runs/start
-    python tools/train.py experiment=small/colour data.root=data/cuhk128 init_from=runs/start
+    calisketch train experiment=small/colour data.root=data/cuhk128 init_from=runs/start
 
 The ISN is widened from the sketch to sketch and colours, with weights of 0 on what is new: without colours the model
 paints just as before, and with them it starts half way to them (`networks.ColourLed`).

@@ -35,6 +35,7 @@ GROUPS = {
     "recipe": "Recipes: several trainings, and the tables that compare them",
     "comparison": "Comparisons: claims that are put to the test",
 }
+CONTENTS = ("recipe", "comparison")  # their keys are runs and rows, which are no settings
 _KEY = re.compile(r"(?P<indent> *)(?:- )?(?P<key>[\w.@/~+ ]+?): ?(?P<value>[^#]*?)(?: *# ?(?P<comment>.*))?$")
 _LINK = re.compile(r"(?<!!)(?P<head>\]\()(?P<target>[^)#\s:]+)(?P<anchor>#[^)\s]*)?(?P<tail>\))")
 
@@ -110,11 +111,48 @@ def settings_page() -> str:
     known = set(GROUPS)
     for folder in sorted({path.parent.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml")} - known - {"."}):
         raise ValueError(f"conf/{folder} has no place on the settings page; name it in GROUPS of {__file__}.")
+    explained = Explanations()
     for folder, title in GROUPS.items():
         lines += [f"## {title}", ""]
         for path in sorted((CONF / folder).glob("*.yaml")):
-            lines += _in_markdown(read_conf(path), folder)
+            lines += _in_markdown(read_conf(path), folder, explained)
     return "\n".join(lines) + "\n"
+
+
+class Explanations:
+    """What each key means, also where its own line does not say so.
+
+    A key is explained once, where it is at home, for instance a schedule's keys in system/cali_sketch.yaml. Elsewhere it
+    means what the key with the longest common ending means: first in its own file, then in the files of its folder, then
+    in the groups in the order of HOMES.
+    """
+
+    HOMES = ("system/cali_sketch", "network", "data/photos", "train", "system", "data", "prepare", "evaluate")
+    TARGET = "class or function that is made; the keys beside it are its arguments"
+
+    def __init__(self) -> None:
+        self._files = {path: read_conf(path) for path in sorted(CONF.rglob("*.yaml"))}
+        self._said = {
+            conf.name: {each.name: each.said for each in conf.settings if each.said} for conf in self._files.values()
+        }
+
+    def of(self, conf: ConfFile, setting: Setting) -> str:
+        """The meaning of a key of a file; empty if it is explained nowhere."""
+        if setting.said:
+            return setting.said
+        parts = setting.name.split(".")
+        if parts[-1] == "_target_":
+            return self.TARGET
+        folder = conf.name.rpartition("/")[0]
+        near = [conf.name, *(name for name in self._said if name.rpartition("/")[0] == folder)]
+        homes = [name for home in self.HOMES for name in self._said if name.removesuffix(".yaml").startswith(home)]
+        for start in range(len(parts)):
+            ending = ".".join(parts[start:])
+            for name in (*near, *homes):
+                for key, said in self._said.get(name, {}).items():
+                    if key == ending or key.endswith(f".{ending}"):
+                        return said
+        return ""
 
 
 def read_conf(path: Path) -> ConfFile:
@@ -166,18 +204,18 @@ def read_conf(path: Path) -> ConfFile:
     return found
 
 
-def _in_markdown(conf: ConfFile, folder: str) -> list[str]:
+def _in_markdown(conf: ConfFile, folder: str, explained: Explanations) -> list[str]:
     name = conf.name.removesuffix(".yaml")
     shown = f"`{name.rpartition('/')[2]}`" if folder else f"`conf/{conf.name}`"
     lines = [f"### {shown} {{ #{name.replace('/', '-')} }}", "", " ".join(conf.words), ""]
     if conf.commands:
         lines += ["```sh", *conf.commands, "```", ""]
-    if not conf.settings:
+    if not conf.settings or folder in CONTENTS:
         return lines
     table = ["| key | value | what it means |", "|---|---|---|"]
     for each in conf.settings:
         value = f"`{_escaped(each.value)}`" if each.value else ""
-        table.append(f"| `{each.name}` | {value} | {_escaped(each.said).replace('<', '&lt;')} |")
+        table.append(f"| `{each.name}` | {value} | {_escaped(explained.of(conf, each)).replace('<', '&lt;')} |")
     if folder:
         return [*lines, "<details markdown><summary>Keys</summary>", "", *table, "", "</details>", ""]
     return [*lines, *table, ""]

@@ -1,7 +1,7 @@
 """A model becomes one of twice the side, to be trained on: python tools/enlarge.py MODEL OUT.
 
     python tools/enlarge.py models/cuhk-colour-128 runs/start
-    python tools/train.py experiment=own/fine data.root=data/cuhk256 init_from=runs/start
+    calisketch train experiment=own/fine data.root=data/cuhk256 init_from=runs/start
 
 Around each of its networks comes a thin one at full resolution, which adds nothing yet (`networks.CoarseToFine`): until
 it is trained the answers are the model's, enlarged bilinearly; of a model that takes colours, those without colours.

@@ -212,6 +212,30 @@ def test_every_file_of_conf_says_what_it_is(path: Path) -> None:
     assert docs_site.read_conf(path).words, "write a comment at its head"
 
 
+def test_every_key_of_conf_is_explained() -> None:
+    """In its own file, or by the same key where that is at home (`docs_site.Explanations`)."""
+    explained = docs_site.Explanations()
+    for path in CONF:
+        conf = docs_site.read_conf(path)
+        if path.parent.name not in docs_site.CONTENTS:
+            missing = [each.name for each in conf.settings if not explained.of(conf, each)]
+            assert not missing, f"{path.relative_to(ROOT)}: write a comment for {', '.join(missing)}"
+
+
+def test_a_key_without_a_comment_means_what_the_same_key_means_where_it_is_at_home() -> None:
+    explained = docs_site.Explanations()
+    for file, key, said in (
+        ("system/pix2pix.yaml", "schedules.pix2pix.learning_rate", "Adam's, of the generators"),
+        ("system/pi_rec.yaml", "weights.refinement.adversarial", "beta: weight of the GAN loss"),
+        ("experiment/small/cali_sketch.yaml", "system.isn.generator.width", "channels at full resolution"),
+        ("data/pairs.yaml", "validation.root", "a prepared folder, or a list of them"),
+        ("network/unet.yaml", "_target_", docs_site.Explanations.TARGET),
+    ):
+        conf = docs_site.read_conf(docs_site.CONF / file)
+        (setting,) = [each for each in conf.settings if each.name == key]
+        assert explained.of(conf, setting) == said, (file, key)
+
+
 def test_the_settings_page_has_every_key_with_its_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = docs_site.settings_page()
     for key in ("`batch_size`", "`system.schedules.joint.iterations`", "`init_from.scn`", "`schedules.scn.patience`"):
