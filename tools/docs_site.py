@@ -122,9 +122,9 @@ def settings_page() -> str:
 class Explanations:
     """What each key means, also where its own line does not say so.
 
-    A key is explained once, where it is at home, for instance a schedule's keys in system/cali_sketch.yaml. Elsewhere it
-    means what the key with the longest common ending means: first in its own file, then in the files of its folder, then
-    in the groups in the order of HOMES.
+    A key is explained once, where it is at home, for instance a schedule's keys in system/cali_sketch.yaml. Elsewhere
+    it means what the key with the longest common ending means: first in its own file, then in the files of its folder,
+    then in the groups in the order of HOMES.
     """
 
     HOMES = ("system/cali_sketch", "network", "data/photos", "train", "system", "data", "prepare", "evaluate")
