@@ -7,20 +7,19 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor, nn
 
-from .boundary import images
-from .boundary.answers import GROUNDS, Ground, drawing_in_kind, face_in_kind
-from .boundary.colours import CHANNELS, GivenColours, Unpainted, beside, need_colours, takes_colours
+from .boundary.answers import GROUNDS, Ground
+from .boundary.colours import CHANNELS, Unpainted, beside, need_colours, takes_colours
+from .boundary.images import Polarity
 from .boundary.ink import Page
+from .boundary.kinds import AFile, Calibrated, Face, FaceAndRefined, File, Files, Given, Painted, Pixels, Several, Stack
 from .boundary.placement import Align
-from .boundary.sheets import colours_of, inks_of, read_sheets
-from .boundary.tone import light_tone
+from .boundary.sheet import Sheets, colours_of, inks_of
 from .checks import check_image
 from .inference.computing import Computing, Engine, Precision, checked_device, device_of, on_device
 from .networks import GENERATORS, ColourLed
@@ -28,6 +27,9 @@ from .options import check_channels, check_drawing, checked_options, need_isn, n
 from .stage import Batch, Schedule
 from .weights import folder as model_folder
 from .weights.names import DEFAULT_MODEL, folder_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _CHANNELS_REMEDY = "The first network is G1 (sketch to refined sketch), the second G2 (refined sketch to face)."
 _BATCH = 8  # images that go through the networks at a time, unless it is said otherwise
@@ -177,15 +179,29 @@ class CaliSketch:
         other.isn_generator = painter.led(lead)
         return other
 
+    @overload
+    def calibrate(self, sketch: File, strength: float | None = None, **options: Unpack[Calibrated]) -> Image: ...
+    @overload
+    def calibrate(self, sketch: Pixels, strength: float | None = None, **options: Unpack[Calibrated]) -> Pixels: ...
+    @overload
+    def calibrate(
+        self, sketch: Files[AFile], strength: float | None = None, **options: Unpack[Calibrated]
+    ) -> list[Image]: ...
+    @overload
+    def calibrate(
+        self, sketch: Stack[Pixels], strength: float | None = None, **options: Unpack[Calibrated]
+    ) -> list[Pixels]: ...
+    @overload
+    def calibrate(self, sketch: Several, strength: float | None = None, **options: Unpack[Calibrated]) -> list[Any]: ...
     def calibrate(
         self,
-        sketch: Any,
+        sketch: Given,
         strength: float | None = None,
         *,
         thin: bool = False,
         tone: bool = False,
         ground: Ground = None,
-        polarity: images.Polarity = "auto",
+        polarity: Polarity = "auto",
         align: Align = "auto",
         page: Page = "auto",
         batch_size: int = _BATCH,
@@ -225,31 +241,62 @@ class CaliSketch:
         need_scn(self.scn_generator, "calibrate")
         check_drawing(thin, tone, ground, GROUNDS)
         strength = checked_options(strength, batch_size, self.scn_generator)
-        items, rebuild = images.flatten(sketch)
+        sheets = Sheets(sketch, self.size, polarity=polarity, align=align, page=page, batch_size=batch_size)
         answers = []
-        settings: dict[str, Any] = {"polarity": polarity, "align": align, "page": page, "batch_size": batch_size}
-        for sheets in read_sheets(items, self.size, **settings):
+        for batch in sheets:
             # At strength 0 nothing of R is seen, so it is not computed.
-            refined = self._refined_lines(inks_of(sheets), thin, device) if strength > 0 else [None] * len(sheets)
-            for each, drawing in zip(sheets, refined, strict=True):
-                ink = each.ink.ink
-                if drawing is not None:
-                    own = each.placement.drawing_back(_to_numpy(drawing[0]), ink)
-                    if tone:
-                        own = np.maximum(own, light_tone(ink, each.placement.pixels_of_256))
-                    ink = (1 - strength) * ink + strength * own if strength < 1 else own
-                answers.append(drawing_in_kind(each.sketch, ink, each.ink.polarity, ground))
-        return rebuild(answers)
+            refined = self._refined_lines(inks_of(batch), thin, device) if strength > 0 else [None] * len(batch)
+            for sheet, drawing in zip(batch, refined, strict=True):
+                answers.append(sheet.drawing(drawing, strength, tone=tone, ground=ground))
+        return sheets.rebuild(answers)
 
+    @overload
+    def synthesize(self, sketch: File, strength: float | None = None, **options: Unpack[Face]) -> Image: ...
+    @overload
+    def synthesize(self, sketch: Pixels, strength: float | None = None, **options: Unpack[Face]) -> Pixels: ...
+    @overload
+    def synthesize(
+        self, sketch: Files[AFile], strength: float | None = None, **options: Unpack[Face]
+    ) -> list[Image]: ...
+    @overload
+    def synthesize(
+        self, sketch: Stack[Pixels], strength: float | None = None, **options: Unpack[Face]
+    ) -> list[Pixels]: ...
+    @overload
+    def synthesize(self, sketch: Several, strength: float | None = None, **options: Unpack[Face]) -> list[Any]: ...
+    @overload
+    def synthesize(
+        self, sketch: File, strength: float | None = None, **options: Unpack[FaceAndRefined]
+    ) -> tuple[Image, Image]: ...
+    @overload
+    def synthesize(
+        self, sketch: Pixels, strength: float | None = None, **options: Unpack[FaceAndRefined]
+    ) -> tuple[Pixels, Pixels]: ...
+    @overload
+    def synthesize(
+        self, sketch: Files[AFile], strength: float | None = None, **options: Unpack[FaceAndRefined]
+    ) -> tuple[list[Image], list[Image]]: ...
+    @overload
+    def synthesize(
+        self, sketch: Stack[Pixels], strength: float | None = None, **options: Unpack[FaceAndRefined]
+    ) -> tuple[list[Pixels], list[Pixels]]: ...
+    @overload
+    def synthesize(
+        self, sketch: Several, strength: float | None = None, **options: Unpack[FaceAndRefined]
+    ) -> tuple[list[Any], list[Any]]: ...
+    @overload
+    def synthesize(
+        self, sketch: Given, strength: float | None = None, return_refined: bool = False, **options: Unpack[Painted]
+    ) -> Any: ...
     def synthesize(
         self,
-        sketch: Any,
+        sketch: Given,
         strength: float | None = None,
         return_refined: bool = False,
         *,
-        colours: Any = None,
+        colours: Given | None = None,
         unpainted: Unpainted = "auto",
-        polarity: images.Polarity = "auto",
+        polarity: Polarity = "auto",
         align: Align = "auto",
         page: Page = "auto",
         batch_size: int = _BATCH,
@@ -283,19 +330,23 @@ class CaliSketch:
         strength = checked_options(strength, batch_size, self.scn_generator)
         if colours is not None:
             need_colours(painter)
-        items, rebuild = images.flatten(sketch)
-        given = GivenColours(colours, len(items), unpainted)
+        sheets = Sheets(
+            sketch,
+            self.size,
+            colours=colours,
+            unpainted=unpainted,
+            polarity=polarity,
+            align=align,
+            page=page,
+            batch_size=batch_size,
+        )
         faces, drawings = [], []
-        settings: dict[str, Any] = {"polarity": polarity, "align": align, "page": page, "batch_size": batch_size}
-        for sheets in read_sheets(items, self.size, colours=given, **settings):
-            refined, painted = self._paint(inks_of(sheets), colours_of(sheets), strength, device)
-            for each, drawing, face in zip(sheets, refined, painted, strict=True):
-                rgb = each.placement.face_back(_to_numpy(face.permute(1, 2, 0)))
-                faces.append(face_in_kind(each.sketch, rgb))
-                if return_refined:
-                    ink = each.placement.drawing_back(_to_numpy(drawing[0]), each.ink.ink)
-                    drawings.append(drawing_in_kind(each.sketch, ink, each.ink.polarity))
-        return (rebuild(faces), rebuild(drawings)) if return_refined else rebuild(faces)
+        for batch in sheets:
+            refined, painted = self._paint(inks_of(batch), colours_of(batch), strength, device)
+            faces += [sheet.face(face) for sheet, face in zip(batch, painted, strict=True)]
+            if return_refined:
+                drawings += [sheet.drawing(drawing) for sheet, drawing in zip(batch, refined, strict=True)]
+        return (sheets.rebuild(faces), sheets.rebuild(drawings)) if return_refined else sheets.rebuild(faces)
 
     def from_batch(self, batch: Batch, strength: float | None = None, lead: float | None = None) -> Tensor:
         """The faces (N, 3, size, size) in [0, 1] of a batch as training has it, by which models are compared.
@@ -410,24 +461,26 @@ class CaliSketch:
         return refined, self._computing.run(need_isn(self.isn_generator, "synthesize"), seen, device)
 
 
-def calibrate(sketch: Any, strength: float | None = None, **options: Any) -> Any:
-    """`CaliSketch.calibrate` of the default model, which is loaded at the first call."""
-    return _default_model().calibrate(sketch, strength, **options)
-
-
-def synthesize(sketch: Any, strength: float | None = None, return_refined: bool = False, **options: Any) -> Any:
-    """`CaliSketch.synthesize` of the default model, which is loaded at the first call."""
-    return _default_model().synthesize(sketch, strength, return_refined, **options)
-
-
 @lru_cache(maxsize=1)
 def _default_model() -> CaliSketch:
     return CaliSketch.from_pretrained(DEFAULT_MODEL)
 
 
+class _DefaultModel(CaliSketch):
+    """The default model, which is loaded when something of it is first asked for."""
+
+    def __init__(self) -> None:
+        """Nothing is loaded yet."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_default_model(), name)
+
+
+calibrate = _DefaultModel().calibrate
+"""`CaliSketch.calibrate` of the default model, which is loaded at the first call."""
+synthesize = _DefaultModel().synthesize
+"""`CaliSketch.synthesize` of the default model, which is loaded at the first call."""
+
+
 def _for_inference(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).eval().requires_grad_(False)
-
-
-def _to_numpy(image: Tensor) -> NDArray[np.float32]:
-    return image.cpu().numpy()

@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from .images import Polarity, Sketch
-from .pictures import Picture
+from .images import Kind, Polarity, Sketch, Values
 
 Ground = Literal["white", "black", "transparent"] | None
 GROUNDS = ("white", "black", "transparent")
+_POLARITY_ON: dict[str, Polarity] = {"white": "dark_on_light", "black": "light_on_dark"}
 
 
-def drawing_in_kind(sketch: Sketch, ink: NDArray[np.float32], polarity: Polarity, ground: Ground = None) -> Any:
+def drawing_in_kind(sketch: Sketch, ink: Values, polarity: Polarity, ground: Ground = None) -> Any:
     """A line drawing as the kind of thing that `sketch` was.
 
     Args:
@@ -33,7 +33,7 @@ def drawing_in_kind(sketch: Sketch, ink: NDArray[np.float32], polarity: Polarity
         transparent ground PIL "LA", an (H, W, 4) array or a (4, H, W) tensor.
     """
     if ground == "transparent":
-        sketch = replace(sketch, transparency="ground", channels=4)
+        sketch = replace(sketch, transparency="ground", kind=replace(sketch.kind, channels=4))
     elif ground is not None:
         sketch, polarity = replace(sketch, transparency="none", alpha=None), _POLARITY_ON[ground]
     dark = polarity == "dark_on_light"
@@ -43,37 +43,35 @@ def drawing_in_kind(sketch: Sketch, ink: NDArray[np.float32], polarity: Polarity
         alpha, grey = ink, np.full_like(ink, 0.0 if dark else 1.0)
     elif sketch.transparency == "strokes":
         alpha, grey = 1 - ink, np.full_like(ink, 1.0 if dark else 0.0)
-    if sketch.holder == "pil":
+    kind = sketch.kind
+    if kind.holder == "pil":
         if sketch.transparency == "none" or alpha is None:
             return Image.fromarray(_to_uint8(grey))
         return Image.fromarray(np.stack([_to_uint8(grey), _to_uint8(alpha)], axis=-1))
-    if sketch.channels is None:
-        return _in_kind(sketch, grey)
-    layers = [grey] * min(sketch.channels, 3)
-    if sketch.channels == 4:
+    if kind.channels is None:
+        return _in_kind(kind, grey)
+    layers = [grey] * min(kind.channels, 3)
+    if kind.channels == 4:
         layers.append(np.ones_like(grey) if alpha is None else alpha)
-    return _in_kind(sketch, np.stack(layers, axis=-1))
+    return _in_kind(kind, np.stack(layers, axis=-1))
 
 
-_POLARITY_ON: dict[str, Polarity] = {"white": "dark_on_light", "black": "light_on_dark"}
-
-
-def face_in_kind(sketch: Sketch | Picture, face: NDArray[np.float32]) -> Any:
+def face_in_kind(kind: Kind, face: Values) -> Any:
     """An RGB picture (H, W, 3) in [0, 1] as PIL "RGB", an (H, W, 3) array or a (3, H, W) tensor: as what was given."""
-    return Image.fromarray(_to_uint8(face)) if sketch.holder == "pil" else _in_kind(sketch, face)
+    return Image.fromarray(_to_uint8(face)) if kind.holder == "pil" else _in_kind(kind, face)
 
 
-def _in_kind(sketch: Sketch | Picture, values: NDArray[np.float32]) -> Any:
-    """An array or tensor of the sketch's dtype; channels, if any, come last in `values`."""
-    if sketch.holder == "array":
-        if np.issubdtype(sketch.dtype, np.floating):
-            return values.astype(sketch.dtype)
-        return np.rint(values.clip(0, 1) * np.iinfo(sketch.dtype).max).astype(sketch.dtype)
+def _in_kind(kind: Kind, values: Values) -> Any:
+    """An array or tensor of the kind's dtype; channels, if any, come last in `values`."""
+    if kind.holder == "array":
+        if np.issubdtype(kind.dtype, np.floating):
+            return values.astype(kind.dtype)
+        return np.rint(values.clip(0, 1) * np.iinfo(kind.dtype).max).astype(kind.dtype)
     tensor = torch.from_numpy(np.ascontiguousarray(values if values.ndim == 2 else values.transpose(2, 0, 1)))
-    if sketch.dtype == torch.uint8:
+    if kind.dtype == torch.uint8:
         tensor = (tensor.clamp(0, 1) * 255).round()
-    return tensor.to(device=sketch.device, dtype=sketch.dtype)
+    return tensor.to(device=kind.device, dtype=kind.dtype)
 
 
-def _to_uint8(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _to_uint8(values: Values) -> NDArray[np.uint8]:
     return np.rint(values.clip(0, 1) * 255).astype(np.uint8)

@@ -11,9 +11,9 @@ from skimage.morphology import skeletonize
 from torch import Tensor
 
 from . import images
-from .images import Sketch, SketchError
+from .images import Kind, Sketch, SketchError
 from .ink import Page, to_ink
-from .pictures import Framed, Picture, Values, read_picture, to_tensor
+from .pictures import Framed, Values, read_picture, to_tensor
 
 _FAINT = 0.4  # of a drawing's full strokes; what is fainter is no edge
 _WIDE = 0.1  # share of a drawing that lies in blocks of 3 x 3; of Canny's edges it is 0, seldom .01
@@ -24,13 +24,13 @@ class Draft:
     """What one picture is painted from.
 
     Attributes:
-        source: the drawing or photo, as read, in whose kind the picture is given back.
+        kind: of the drawing or photo, in which the picture is given back.
         frame: the way into the square and back.
         edges: (1, side, side) of 0 and 1, edge = 1.
         colours: (3, side, side) in [0, 1].
     """
 
-    source: Sketch | Picture
+    kind: Kind
     frame: Framed
     edges: Tensor
     colours: Tensor
@@ -68,7 +68,7 @@ def read_colours(given: Any, name: str, frame: Framed) -> Tensor:
     Raises:
         SketchError, FileNotFoundError: as `pictures.read_picture`.
     """
-    rgb, size = over_white(read_picture(given, name)), (frame.width, frame.height)
+    rgb, size = read_picture(given, name).over_white(), (frame.width, frame.height)
     if (rgb.shape[1], rgb.shape[0]) != size:
         smaller = rgb.shape[0] > frame.height or rgb.shape[1] > frame.width
         how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
@@ -89,14 +89,6 @@ def binary_edges(ink: Values, frame: Framed) -> Values:
     if wide.sum() > _WIDE * drawn.sum():
         drawn = skeletonize(drawn)
     return np.asarray(drawn, dtype=np.float32)
-
-
-def over_white(picture: Picture) -> Values:
-    """A picture (H, W, 3) on white paper, where it is transparent."""
-    if picture.alpha is None:
-        return picture.rgb
-    alpha = picture.alpha[..., None]
-    return np.asarray(picture.rgb * alpha + (1 - alpha), dtype=np.float32)
 
 
 def one_for_each(given: Any, count: int, name: str) -> list[tuple[Any, str]]:

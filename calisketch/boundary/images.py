@@ -20,6 +20,7 @@ from torch import Tensor
 
 from . import decoding
 
+Values = NDArray[np.float32]
 Polarity = Literal["auto", "dark_on_light", "light_on_dark"]
 POLARITIES: tuple[Polarity, ...] = ("auto", "dark_on_light", "light_on_dark")
 FILE_ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -37,28 +38,39 @@ class SketchError(ValueError):
 
 
 @dataclass(frozen=True)
-class Sketch:
-    """One sketch as read, and what is needed to answer in kind.
+class Kind:
+    """What a picture was handed in as: enough to answer in kind.
 
     Attributes:
-        luma: (H, W) float32 in [0, 1], over the ground where the sketch has transparency.
         name: what messages call it.
         holder: "pil" (also for paths), "array" or "tensor".
         channels: of the array or tensor; None where it had no such axis.
         dtype: of the array or tensor.
         device: of the tensor.
-        alpha: (H, W) opacity, None for an opaque sketch without an alpha channel.
-        transparency: what alpha means. "none"; "ground": strokes on a transparent ground; "strokes": strokes rubbed
-            out of an opaque sheet; "kept": an opaque sheet with a transparent rim or hole.
     """
 
-    luma: NDArray[np.float32]
     name: str
     holder: Literal["pil", "array", "tensor"]
     channels: int | None = None
     dtype: Any = None
     device: torch.device | None = None
-    alpha: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """One sketch as read.
+
+    Attributes:
+        kind: what it was handed in as.
+        luma: (H, W) float32 in [0, 1], over the ground where the sketch has transparency.
+        alpha: (H, W) opacity, None for an opaque sketch without an alpha channel.
+        transparency: what alpha means. "none"; "ground": strokes on a transparent ground; "strokes": strokes rubbed
+            out of an opaque sheet; "kept": an opaque sheet with a transparent rim or hole.
+    """
+
+    kind: Kind
+    luma: Values
+    alpha: Values | None = None
     transparency: Literal["none", "ground", "strokes", "kept"] = "none"
 
 
@@ -114,15 +126,34 @@ def read(given: Any, name: str = "sketch", polarity: Polarity = "auto") -> Sketc
     """
     if polarity not in POLARITIES:
         raise ValueError(f"polarity must be one of {', '.join(POLARITIES)}; got {polarity!r}.")
+    values, kind = read_values(given, name, "L")
+    if values.ndim == 2:
+        return Sketch(kind, values)
+    if values.shape[2] == 1:
+        return Sketch(kind, np.ascontiguousarray(values[..., 0]))
+    luma = values[..., :3] @ _LUMA
+    return Sketch(kind, luma) if values.shape[2] == 3 else _over_ground(kind, luma, values[..., 3], polarity)
+
+
+def read_values(given: Any, name: str, mode: Literal["L", "RGB"]) -> tuple[Values, Kind]:
+    """The values of one picture, (H, W) or (H, W, 1 | 3 | 4) float32 in [0, 1], and what it was handed in as.
+
+    Args:
+        given, name: as for `read`.
+        mode: what an opaque PIL image or file is converted to.
+
+    Raises:
+        as `read`.
+    """
     if isinstance(given, str | os.PathLike):
         path = Path(given)
-        return _read_pil(open_image(path, LARGEST_SKETCH), shown(path), polarity)
+        return _pil_values(open_image(path, LARGEST_SKETCH), shown(path), mode)
     if isinstance(given, Image.Image):
-        return _read_pil(decoded(given, name), name, polarity)
+        return _pil_values(decoded(given, name), name, mode)
     if isinstance(given, Tensor):
-        return _read_tensor(given, name, polarity)
+        return _tensor_values(given, name)
     if isinstance(given, np.ndarray):
-        return _read_array(given, name, polarity)
+        return _array_values(given, name)
     raise SketchError(
         f"{name} must be a path, a PIL image, a numpy array, a tensor or a list of these; "
         f"got {type(given).__name__}. Open it with PIL.Image.open first."
@@ -183,7 +214,7 @@ def decoded(image: Image.Image, name: str) -> Image.Image:
         raise SketchError(f"{name} cannot be decoded ({error}). The file may be cut short; save it again.") from error
 
 
-def _read_pil(image: Image.Image, name: str, polarity: Polarity) -> Sketch:
+def _pil_values(image: Image.Image, name: str, mode: Literal["L", "RGB"]) -> tuple[Values, Kind]:
     check_size(image.height, image.width, name)
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image)
@@ -196,12 +227,9 @@ def _read_pil(image: Image.Image, name: str, polarity: Polarity) -> Sketch:
                     "Scale it to 8 or 16 bits."
                 )
             values = values.astype(np.float32) / np.float32(full)
-        return Sketch(checked_range(values, name), name, "pil")
-    if image.has_transparency_data:
-        rgba = np.asarray(converted(image, "RGBA", name), dtype=np.float32) / np.float32(255.0)
-        return _over_ground(rgba[..., :3] @ _LUMA, rgba[..., 3], polarity, name=name, holder="pil")
-    luma = np.asarray(converted(image, "L", name), dtype=np.float32) / np.float32(255.0)
-    return Sketch(luma, name, "pil")
+        return _checked_range(values, name), Kind(name, "pil")
+    image = converted(image, "RGBA" if image.has_transparency_data else mode, name)
+    return np.asarray(image, dtype=np.float32) / np.float32(255.0), Kind(name, "pil")
 
 
 def converted(image: Image.Image, mode: Literal["L", "RGB", "RGBA"], name: str) -> Image.Image:
@@ -219,7 +247,7 @@ def converted(image: Image.Image, mode: Literal["L", "RGB", "RGBA"], name: str) 
         ) from error
 
 
-def _read_array(array: NDArray[Any], name: str, polarity: Polarity) -> Sketch:
+def _array_values(array: NDArray[Any], name: str) -> tuple[Values, Kind]:
     channels = None if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
     if channels not in (None, 1, 3, 4):
         remedy = ""
@@ -232,16 +260,16 @@ def _read_array(array: NDArray[Any], name: str, polarity: Polarity) -> Sketch:
     if array.dtype in (np.uint8, np.uint16):
         values = array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
     elif np.issubdtype(array.dtype, np.floating):
-        values = checked_range(array, name)
+        values = _checked_range(array, name)
     else:
         raise SketchError(
             f"{name} must be uint8, uint16 or float in [0, 1]; got {array.dtype}. "
             "Convert it, e.g. (255 * mask).astype('uint8') for a mask."
         )
-    return _split_channels(values, polarity, name=name, holder="array", channels=channels, dtype=array.dtype)
+    return values, Kind(name, "array", channels, array.dtype)
 
 
-def _read_tensor(tensor: Tensor, name: str, polarity: Polarity) -> Sketch:
+def _tensor_values(tensor: Tensor, name: str) -> tuple[Values, Kind]:
     channels = None if tensor.ndim == 2 else tensor.shape[0] if tensor.ndim == 3 else 0
     if channels not in (None, 1, 3, 4):
         last = tensor.ndim == 3 and tensor.shape[2] in (1, 3, 4)
@@ -256,15 +284,14 @@ def _read_tensor(tensor: Tensor, name: str, polarity: Polarity) -> Sketch:
             "Convert it: tensor.to(torch.uint8) for 0 to 255, tensor.float() for 0 and 1."
         )
     if tensor.layout != torch.strided or tensor.device.type == "meta":
-        kind = "holds no values" if tensor.device.type == "meta" else f"has the layout {tensor.layout}"
-        raise SketchError(f"{name} {kind}; expected an ordinary tensor. Make it one, e.g. with tensor.to_dense().")
+        raise SketchError(
+            f"{name} must be an ordinary tensor that holds values; got one of {tensor.layout} on {tensor.device}. "
+            "Make it one, e.g. with tensor.to_dense()."
+        )
     values = tensor.detach().cpu().float().numpy()
-    values = values / np.float32(255.0) if tensor.dtype == torch.uint8 else checked_range(values, name)
-    if channels is not None:
-        values = values.transpose(1, 2, 0)
-    return _split_channels(
-        values, polarity, name=name, holder="tensor", channels=channels, dtype=tensor.dtype, device=tensor.device
-    )
+    values = values / np.float32(255.0) if tensor.dtype == torch.uint8 else _checked_range(values, name)
+    values = values if channels is None else values.transpose(1, 2, 0)
+    return values, Kind(name, "tensor", channels, tensor.dtype, tensor.device)
 
 
 def check_size(height: int, width: int, name: str) -> None:
@@ -281,7 +308,7 @@ def check_size(height: int, width: int, name: str) -> None:
         )
 
 
-def checked_range(values: NDArray[Any], name: str) -> NDArray[np.float32]:
+def _checked_range(values: NDArray[Any], name: str) -> Values:
     """Floats in [0, 1] as float32; SketchError for NaN and for values outside, saying how to bring them there."""
     values = values.astype(np.float32)
     if not np.isfinite(values).all():
@@ -298,19 +325,10 @@ def checked_range(values: NDArray[Any], name: str) -> NDArray[np.float32]:
     return np.asarray(values.clip(0.0, 1.0), dtype=np.float32)
 
 
-def _split_channels(values: NDArray[Any], polarity: Polarity, **rest: Any) -> Sketch:
-    if values.ndim == 2:
-        return Sketch(luma=values, **rest)
-    if values.shape[2] == 1:
-        return Sketch(luma=np.ascontiguousarray(values[..., 0]), **rest)
-    luma = values[..., :3] @ _LUMA
-    return Sketch(luma=luma, **rest) if values.shape[2] == 3 else _over_ground(luma, values[..., 3], polarity, **rest)
-
-
-def _over_ground(luma: NDArray[Any], alpha: NDArray[np.float32], polarity: Polarity, **rest: Any) -> Sketch:
+def _over_ground(kind: Kind, luma: Values, alpha: Values, polarity: Polarity) -> Sketch:
     """Lay a drawing with transparency on the ground that shows its strokes."""
     if float(alpha.min()) > 0.999:
-        return Sketch(luma=luma, alpha=alpha, transparency="none", **rest)
+        return Sketch(kind, luma, alpha)
     weight = float(alpha.sum())
     mean = float((luma * alpha).sum() / weight) if weight > 0 else 0.0
     ground = 1.0 if mean < 0.5 else 0.0
@@ -323,7 +341,7 @@ def _over_ground(luma: NDArray[Any], alpha: NDArray[np.float32], polarity: Polar
             ground = float(np.median(opaque))
     elif polarity != "auto":
         ground = 1.0 if polarity == "dark_on_light" else 0.0
-    return Sketch(luma=luma * alpha + ground * (1 - alpha), alpha=alpha, transparency=meaning, **rest)
+    return Sketch(kind, luma * alpha + ground * (1 - alpha), alpha, meaning)
 
 
 def files_in(folder: Path) -> Sequence[Path]:

@@ -73,8 +73,8 @@ def _blank(sketch: Sketch, polarity: str, cleaned: bool = False) -> SketchError:
     taken = f"{polarity}, its paper cleaned away" if cleaned else polarity
     forced = f"polarity='{other}' or page=False" if cleaned else f"polarity='{other}'"
     return SketchError(
-        f"{sketch.name} is a blank page: nothing on it stands out as a stroke (taken as {taken}). Expected a drawn "
-        f"face; if there is one, draw it stronger, or force {forced}."
+        f"{sketch.kind.name} is a blank page: nothing on it stands out as a stroke (taken as {taken}). Expected a "
+        f"drawn face; if there is one, draw it stronger, or force {forced}."
     )
 
 

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from ..boundary import images
 from ..boundary.answers import face_in_kind
-from ..boundary.drafts import Draft, frame_of, is_several, one_for_each, over_white, read_colours, read_edges
+from ..boundary.drafts import Draft, frame_of, is_several, one_for_each, read_colours, read_edges
 from ..boundary.images import SketchError
 from ..boundary.ink import Page
 from ..boundary.pictures import Values, read_picture, to_tensor, to_values
-from ..boundary.sheets import in_batches
+from ..boundary.sheet import in_batches
 from ..checks import check_image
 from ..inference.computing import Computing, Precision, checked_device, device_of, on_device
 from ..networks import GENERATORS
@@ -170,10 +170,10 @@ class PIRec:
         def drafts() -> Iterator[Draft]:
             for (drawing, name), (picture, its_name) in zip(items, layers, strict=True):
                 sketch, frame, drawn = read_edges(drawing, name, self.size, polarity, page)
-                yield Draft(sketch, frame, drawn, read_colours(picture, its_name, frame))
+                yield Draft(sketch.kind, frame, drawn, read_colours(picture, its_name, frame))
 
         painted = self._painted(drafts(), refine, batch_size, device)
-        return rebuild([face_in_kind(draft.source, rgb) for draft, rgb in painted])
+        return rebuild([face_in_kind(draft.kind, rgb) for draft, rgb in painted])
 
     def reconstruct(
         self,
@@ -210,7 +210,7 @@ class PIRec:
         items, rebuild = images.flatten(photo, "photo")
         drafts = (self._apart(given, name, reading) for given, name in items)
         painted = self._painted(drafts, refine, batch_size, device)
-        return rebuild([face_in_kind(draft.source, rgb) for draft, rgb in painted])
+        return rebuild([face_in_kind(draft.kind, rgb) for draft, rgb in painted])
 
     def take_apart(
         self,
@@ -242,8 +242,8 @@ class PIRec:
         for given, name in items:
             draft = self._apart(given, name, reading)
             lines = to_values(1 - draft.edges.expand(3, -1, -1))
-            drawings.append(face_in_kind(draft.source, draft.frame.back(lines)))
-            flats.append(face_in_kind(draft.source, draft.frame.back(to_values(draft.colours))))
+            drawings.append(face_in_kind(draft.kind, draft.frame.back(lines)))
+            flats.append(face_in_kind(draft.kind, draft.frame.back(to_values(draft.colours))))
         return rebuild(drawings), rebuild(flats)
 
     def interpolate(
@@ -282,8 +282,8 @@ class PIRec:
         first = read_colours(colours_a, "colours_a", frame)
         last = read_colours(colours_b, "colours_b", frame)
         shares = [step / (n - 1) for step in range(n)]
-        between = (Draft(sketch, frame, drawn, torch.lerp(first, last, share)) for share in shares)
-        return [face_in_kind(sketch, rgb) for _, rgb in self._painted(between, refine, batch_size, device)]
+        between = (Draft(sketch.kind, frame, drawn, torch.lerp(first, last, share)) for share in shares)
+        return [face_in_kind(sketch.kind, rgb) for _, rgb in self._painted(between, refine, batch_size, device)]
 
     @torch.no_grad()
     def from_batch(self, batch: Batch, refine: bool | None = None) -> Tensor:
@@ -311,10 +311,10 @@ class PIRec:
     def _apart(self, photo: Any, name: str, reading: Reading) -> Draft:
         picture = read_picture(photo, name)
         frame = frame_of(picture.rgb, self.size)
-        placed = to_tensor(frame.bring_in(over_white(picture))).clamp(0, 1)
+        placed = to_tensor(frame.bring_in(picture.over_white())).clamp(0, 1)
         drawn = canny(placed[None], sigma=canny_sigma_at(self.size, reading.sigma))[0]
         flat = color_domain(placed, **reading.of_colours)
-        return Draft(picture, frame, drawn, flat)
+        return Draft(picture.kind, frame, drawn, flat)
 
     def _painted(
         self, drafts: Iterator[Draft], refine: bool | None, batch_size: int, device: str | torch.device | None

@@ -6,7 +6,7 @@ import copy
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..boundary import alignment, images
 from ..boundary.answers import drawing_in_kind
 from ..boundary.pictures import Picture, read_picture, to_tensor
 from ..boundary.placement import Align, Placement, fit_to_square
-from ..boundary.sheets import in_batches
+from ..boundary.sheet import in_batches
 from ..checks import check_image
 from ..inference.computing import Computing, checked_device, device_of, on_device
 from ..networks import GENERATORS
@@ -152,12 +152,10 @@ class Sketcher:
 
     def _prepared(self, given: Any, name: str, align: Align) -> _Prepared:
         picture = read_picture(given, name)
-        rgb = picture.rgb
-        if picture.alpha is not None:
-            rgb = rgb * picture.alpha[..., None] + (1 - picture.alpha[..., None])
-        placement = place_photo(rgb, self.size, align, picture.name)
+        rgb = picture.over_white()
+        placement = place_photo(rgb, self.size, align, picture.kind.name)
         found = "face placed by its eyes" if placement.found_by == "eyes" else "not moved, only scaled and padded"
-        _LOG.info("%s: %s", picture.name, found)
+        _LOG.info("%s: %s", picture.kind.name, found)
         square = rgb if placement.exact else alignment.warp(rgb, placement.matrix, self.size, border="edge")
         return _Prepared(picture, placement, to_tensor(square))
 
@@ -212,8 +210,5 @@ class _Prepared:
         """(size, size) ink -> the sketch in the photo's place, size and kind."""
         paper = np.zeros((self.placement.height, self.placement.width), dtype=np.float32)
         own = self.placement.drawing_back(ink, around=paper)
-        channels = 1 if self.picture.holder == "tensor" else None
-        kind = images.Sketch(
-            paper, self.picture.name, self.picture.holder, channels, self.picture.dtype, self.picture.device
-        )
-        return drawing_in_kind(kind, own, "dark_on_light")
+        kind = replace(self.picture.kind, channels=1 if self.picture.kind.holder == "tensor" else None)
+        return drawing_in_kind(images.Sketch(kind, paper), own, "dark_on_light")

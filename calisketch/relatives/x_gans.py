@@ -18,10 +18,9 @@ from torch import Tensor, nn
 
 from ..boundary import decoding, images
 from ..boundary.answers import face_in_kind
-from ..boundary.drafts import over_white
 from ..boundary.images import SketchError
 from ..boundary.pictures import Framed, Picture, Values, read_picture, to_tensor, to_values
-from ..boundary.sheets import in_batches
+from ..boundary.sheet import in_batches
 from ..checks import check_image
 from ..compression import point_file
 from ..compression.point_file import PointFileError
@@ -164,7 +163,7 @@ class XGan:
                 if paste:
                     assert each.kept is not None
                     restored = np.where(each.kept[..., None], each.picture.rgb, restored)
-                answers.append(face_in_kind(each.picture, restored))
+                answers.append(face_in_kind(each.picture.kind, restored))
         return rebuild(answers)
 
     def compress(
@@ -211,7 +210,7 @@ class XGan:
             )
         files = []
         for given, name in items:
-            rgb = over_white(read_picture(given, name))
+            rgb = read_picture(given, name).over_white()
             chosen = photo_to_points(rgb, self.size, float(percent), points, bits=bits, seed=seed)
             files.append(point_file.write(chosen))
         if out is None:
@@ -265,7 +264,7 @@ class XGan:
                 data = bytes(each) if isinstance(each, bytes | bytearray | memoryview) else _bytes_of(each)
                 points = point_file.read(data)
                 seen, kept = points_to_picture(points, self.size)
-                picture = Picture(np.empty((points.height, points.width, 0), np.float32), "file", "pil")
+                picture = Picture(images.Kind("file", "pil"), np.empty((points.height, points.width, 0), np.float32))
                 yield _Damaged(picture, Framed(points.height, points.width, self.size), seen, kept > 0)
 
         answers: list[Any] = []
@@ -320,13 +319,13 @@ class XGan:
 
     def _read(self, given: Any, name: str, mask: tuple[Any, str] | None, paste: bool) -> _Damaged:
         picture = read_picture(given, name)
-        picture = replace(picture, rgb=over_white(picture))
+        picture, name = replace(picture, rgb=picture.over_white()), picture.kind.name
         height, width = picture.rgb.shape[:2]
         frame = Framed(height, width, self.size)
         task = self.info.get("task")
         if task == "colour_noise" and not frame.exact:
             raise SketchError(
-                f"{picture.name} is {width} x {height} pixels; expected {self.size} x {self.size}, since scaling makes "
+                f"{name} is {width} x {height} pixels; expected {self.size} x {self.size}, since scaling makes "
                 "other noise of it. Cut it to that size, or give a model of its size."
             )
         kept: NDArray[np.bool_] | None = None
@@ -339,7 +338,7 @@ class XGan:
                     f"{mask[1]} is {kept.shape[1]} x {kept.shape[0]} pixels; expected its picture's {width} x {height}."
                 )
         if kept is not None and not kept.any():
-            raise SketchError(f"{picture.name} keeps no pixel of the photo, so there is nothing to go by.")
+            raise SketchError(f"{name} keeps no pixel of the photo, so there is nothing to go by.")
         if paste and kept is None:
             raise ValueError(
                 f"paste needs kept: a model of the task {task!r} cannot tell which pixels are the photo's."
@@ -348,7 +347,7 @@ class XGan:
             seen = known_in_frame(picture.rgb, kept, frame)
         else:
             seen = frame.bring_in(picture.rgb)
-        _LOG.info("%s: %s", picture.name, "all of it" if kept is None else f"{100 * kept.mean():.1f} % of it is known")
+        _LOG.info("%s: %s", name, "all of it" if kept is None else f"{100 * kept.mean():.1f} % of it is known")
         return _Damaged(picture, frame, seen, kept)
 
     def _check_side(self, images_: Tensor, name: str) -> None:

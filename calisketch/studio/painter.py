@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..boundary.images import SketchError
-from ..boundary.sheets import inks_of, read_sheets
+from ..boundary.sheet import Sheets, inks_of
 from ..pipeline import CaliSketch
 from .overlay import changes
 from .uploads import shortened
@@ -130,8 +130,7 @@ class Painter:
         Raises SketchError: it cannot be read as a sketch; UnknownModelError.
         """
         self.model(model)  # that there is one of this name
-        settings: dict[str, Any] = {"polarity": "auto", "align": "auto", "page": "auto", "batch_size": 1}
-        (sheet,) = next(read_sheets([(sketch, "the sketch")], CANVAS, **settings))
+        (sheet,) = next(iter(Sheets(sketch, CANVAS)))
         ink = inks_of([sheet])[0, 0].numpy()
         return Image.fromarray(np.round(255 * (1 - ink)).clip(0, 255).astype(np.uint8))
 

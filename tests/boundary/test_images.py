@@ -117,15 +117,15 @@ def test_answers_are_of_the_kind_that_was_handed_in(drawing: np.ndarray) -> None
         answer = drawing_in_kind(sketch, ink, "dark_on_light")
         assert answer.dtype == given.dtype
         np.testing.assert_allclose(answer, given, atol=1e-6)
-        painted = face_in_kind(sketch, face)
+        painted = face_in_kind(sketch.kind, face)
         assert painted.dtype == given.dtype
         assert painted.shape == (64, 64, 3)
     tensor = torch.from_numpy(drawing)[None].double() / 255
     answer = drawing_in_kind(read(tensor), ink, "dark_on_light")
     assert answer.dtype == torch.float64
     torch.testing.assert_close(answer, tensor, atol=1e-6, rtol=0)
-    assert face_in_kind(read(tensor), face).shape == (3, 64, 64)
-    assert face_in_kind(read(Image.fromarray(drawing)), face).mode == "RGB"
+    assert face_in_kind(read(tensor).kind, face).shape == (3, 64, 64)
+    assert face_in_kind(read(Image.fromarray(drawing)).kind, face).mode == "RGB"
 
 
 def test_lists_and_batches_are_taken_apart_and_put_together_again(drawing: np.ndarray) -> None:

@@ -24,7 +24,7 @@ def test_every_kind_is_the_same_picture_and_is_answered_in_kind(tmp_path: Path) 
         picture = read_picture(given)
         np.testing.assert_allclose(picture.rgb, RGB / np.float32(255), atol=1e-6)
         assert picture.alpha is None
-        answer = face_in_kind(picture, picture.rgb)
+        answer = face_in_kind(picture.kind, picture.rgb)
         if isinstance(given, Path | Image.Image):
             np.testing.assert_array_equal(np.asarray(answer), RGB)
         else:

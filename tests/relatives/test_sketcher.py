@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from calisketch.boundary import alignment, sheets
+from calisketch.boundary import alignment, sheet
 from calisketch.boundary.images import SketchError
 from calisketch.commands import sketcher as sketcher_command
 from calisketch.datasets import ProceduralFaces
@@ -149,7 +149,7 @@ def test_few_large_photos_are_drawn_at_a_time_and_none_is_left_out(
     monkeypatch.setattr(
         sketcher._computing, "run", lambda net, given, device: seen.append(len(given)) or run(net, given)
     )
-    monkeypatch.setattr(sheets, "_MOST_PIXELS", 2 * SIDE * SIDE)
+    monkeypatch.setattr(sheet, "_MOST_PIXELS", 2 * SIDE * SIDE)
     large = np.repeat(np.repeat(photo, 2, 0), 2, 1)
     drawn = sketcher.draw([photo, photo, large, photo, photo[::-1].copy()], batch_size=np.int64(3), align=False)
     assert seen == [2, 1, 2], "as many as hold so many pixels, or one that is larger"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from calisketch import CaliSketch
 from calisketch.boundary.images import SketchError
-from calisketch.boundary.sheets import inks_of, read_sheets
+from calisketch.boundary.sheet import Sheets, inks_of
 from calisketch.networks import EncoderDecoder
 from calisketch.studio.overlay import LEGEND
 from calisketch.studio.painter import CANVAS, Painter, Panes, StrengthError, UnknownModelError, on_white, strokes_layer
@@ -223,8 +223,7 @@ def test_a_photographed_page_comes_onto_the_sheet_where_the_model_reads_it(paint
         photo.load()
     sheet = painter.imported(photo, "random")
     assert (sheet.mode, sheet.size) == ("L", (CANVAS, CANVAS))
-    settings: dict[str, Any] = {"polarity": "auto", "align": "auto", "page": "auto", "batch_size": 1}
-    (read,) = next(read_sheets([(photo, "page")], CANVAS, **settings))
+    (read,) = next(iter(Sheets(photo, CANVAS)))
     ink = inks_of([read])[0, 0].numpy()
     assert np.abs((255 - np.asarray(sheet)) / 255 - ink).max() <= 0.5 / 255 + 1e-6
     assert np.median(np.asarray(sheet)) == 255, "the paper is white"

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from calisketch import CaliSketch
-from calisketch.boundary import images
-from calisketch.boundary.sheets import inks_of, read_sheets
+from calisketch.boundary.sheet import Sheets, inks_of
 from calisketch.weights import address as hub
 from calisketch.weights import names as model_names
 from tools.benchmark import inference as benchmark_inference
@@ -52,9 +51,7 @@ def measure(model: str, way: str, batch: int, repeats: int, device: torch.device
 def sketches(size: int) -> Tensor:
     """The example drawings as a model of this side sees them: (N, 1, size, size), ink = 1."""
     paths = sorted(path for path in EXAMPLES.iterdir() if path.suffix in (".png", ".jpg"))
-    items, _ = images.flatten(paths)
-    read = read_sheets(items, size, polarity="auto", align="auto", page="auto", batch_size=len(items))
-    return torch.cat([inks_of(sheets) for sheets in read])
+    return torch.cat([inks_of(batch) for batch in Sheets(paths, size)])
 
 
 def in_batches(drawings: Tensor, batch: int) -> tuple[Tensor, ...]:
