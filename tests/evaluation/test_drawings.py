@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from calisketch.evaluation.measures.identity import FaceIdentity
 from calisketch.evaluation.measures.pixel import psnr
-from calisketch.evaluation.running.drawings import AsDrawn, RegionPSNR, StrokesF1
+from calisketch.evaluation.running.drawings import AsDrawn, InkShare, LikenessToPhoto, RegionPSNR, StrokesF1
 from calisketch.sketching import feature_region
 
 
@@ -45,3 +47,28 @@ def test_strokes_f1_forgives_a_pixel_and_counts_ink_on_white() -> None:
 def test_a_sketch_is_its_own_picture() -> None:
     sketch = torch.rand(2, 1, 8, 8)
     assert torch.equal(AsDrawn()({"sketch": sketch}), sketch)
+
+
+def test_ink_is_the_share_of_black() -> None:
+    made = torch.ones(2, 3, 8, 8)
+    made[0, :, :2] = 0.0
+    made[1] = 0.5
+    assert InkShare()({}, made).tolist() == [0.25, 0.5]
+
+
+def test_likeness_is_the_cosine_of_drawing_and_photo_by_the_photos_points() -> None:
+    asked = []
+
+    class Known(FaceIdentity):
+        def points(self, photo: torch.Tensor) -> np.ndarray:
+            asked.append(photo)
+            return super().points(photo)
+
+    def embed(faces: np.ndarray) -> np.ndarray:
+        return faces.mean((2, 3)) + np.array([0.0, 0.0, 0.1])
+
+    likeness = LikenessToPhoto(Known(embed, None))
+    photo = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert likeness({"photo": photo}, photo).tolist() == pytest.approx([1.0] * 3)
+    assert float(likeness({"photo": photo}, 1 - photo).max()) < 1.0
+    assert all(each is photo for each in asked), "the drawing's own points are not looked for"

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ...losses import soft_f1
 from ...sketching.missing import FEATURES, feature_region
+from ..measures.identity import FaceIdentity
 from ..measures.pixel import to_uint8
 
-__all__ = ["AsDrawn", "RegionPSNR", "StrokesF1"]
+__all__ = ["AsDrawn", "InkShare", "LikenessToPhoto", "RegionPSNR", "StrokesF1"]
 
 
 class AsDrawn:
@@ -63,3 +64,39 @@ class StrokesF1:
     def __call__(self, batch: dict[str, Tensor], made: Tensor) -> Tensor:
         """(B,); NaN where either has no ink."""
         return soft_f1(1 - made.mean(1, keepdim=True).clamp(0, 1), batch["artist"], self.tolerance)
+
+
+class InkShare:
+    """A row's figure: the mean ink of a drawing, in [0, 1]; it says what kind of drawing it is, not how good."""
+
+    higher_is_better = True
+    says = "mean ink of the drawing, 1 for a black sheet; mean over images"
+
+    def __call__(self, batch: dict[str, Tensor], made: Tensor) -> Tensor:
+        """(B,)."""
+        return 1 - made.mean((1, 2, 3))
+
+
+class LikenessToPhoto:
+    """A row's figure: how much a drawing's face is the photo's to ArcFace, which was trained on photos only.
+
+    Args:
+        identity: what embeds faces; ArcFace with YuNet's points of the photo, if None.
+
+    Raises:
+        weights.MissingWeights: ``identity`` is None and a file of the two is missing.
+    """
+
+    higher_is_better = True
+    says = (
+        "cosine of ArcFace embeddings of drawing and photo, both aligned by the photo's YuNet points; mean over images"
+    )
+
+    def __init__(self, identity: FaceIdentity | None = None) -> None:
+        self.identity = FaceIdentity.from_pretrained() if identity is None else identity
+
+    def __call__(self, batch: dict[str, Tensor], made: Tensor) -> Tensor:
+        """(B,) in [-1, 1]."""
+        points = self.identity.points(batch["photo"])
+        one, two = (self.identity.embed(each.clamp(0, 1), points) for each in (batch["photo"], made))
+        return torch.from_numpy((one * two).sum(1).clip(-1, 1))
