@@ -89,6 +89,16 @@ def cuhk_root() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def general_root() -> list[Path]:
+    """The folders of the general photos, with train, val and test in each."""
+    data = Path(os.environ.get("CALISKETCH_DATA") or SHARED / "data")
+    folders = [data / "faces-5100", data / "celebahq-1200"]
+    if not all((folder / "test").is_dir() for folder in folders):
+        pytest.skip("needs the general photos (set CALISKETCH_DATA to the folder of faces-5100 and celebahq-1200)")
+    return folders
+
+
 @pytest.fixture
 def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with room for eight megabytes, or for what the test gives as its parameter."""

@@ -1,9 +1,11 @@
 """Lay the sketch styles of a photo folder side by side, to look at them.
 
     python tools/contact_sheet.py --photos <folder> --out outputs/contact_sheet.png
+    python tools/contact_sheet.py --photos <folder> --drawings --beside <folder of drawings> [--artist <model folder>]
 
 One row a photo; columns: photo, each style at its default parameters, XDoG simplified, FDoG deformed, and two draws of
-the training mixture. Photos are cropped to their central square and resized; ink is shown black on white.
+the paper's mixture; with --drawings, photo and every style of the drawing mixture, and below them drawings by people.
+Photos are cropped to their central square and resized, with --drawings placed by their eyes; ink is black on white.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from calisketch.sketching import DEFORM_UNIFORMS, STYLES, SketchMixture, deform, draw_uniforms, simplify
+from calisketch.datasets.preparing.aligned import align_photo
+from calisketch.sketching import DEFORM_UNIFORMS, STYLES, DrawingMixture, SketchMixture, deform, draw_uniforms, simplify
+from calisketch.sketching.kernels import REFERENCE_SIDE
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 LABEL_HEIGHT = 18
@@ -56,6 +60,39 @@ def columns(photo: Tensor, seed: int) -> dict[str, Tensor]:
     return {"photo": photo} | {name: (1.0 - ink).expand(-1, 3, -1, -1) for name, ink in drawn.items()}
 
 
+def placed(path: Path) -> Tensor:
+    """A photo file placed by its eyes, (3, 256, 256) in [0, 1]; its central square where no face is found."""
+    aligned = align_photo(np.asarray(Image.open(path).convert("RGB")), REFERENCE_SIDE)
+    return (
+        read(path, REFERENCE_SIDE) if aligned is None else torch.from_numpy(aligned[0]).permute(2, 0, 1).float() / 255
+    )
+
+
+def drawing_columns(photo: Tensor, seed: int, artist: Path | None) -> dict[str, Tensor]:
+    """As `columns`, with every style of the drawing mixture; nothing exaggerated and nothing left out."""
+    mixture = DrawingMixture(artist=artist)
+    bases = [mixture.base(photo[k : k + 1]) for k in range(len(photo))]
+    shown = {"photo": photo}
+    for name in mixture.names:
+        alone = mixture.only(name, exaggerated=0.0, incomplete=0.0)
+        drawn = [alone.draw(base, seed=seed, epoch=0, index=k) for k, base in enumerate(bases)]
+        shown[name] = 1.0 - torch.from_numpy(np.stack(drawn))[:, None].expand(-1, 3, -1, -1) / 255.0
+    return shown
+
+
+def with_people_s(page: Image.Image, drawings: list[Path], size: int) -> Image.Image:
+    """The page, and below it drawings by people in rows."""
+    across = page.width // size
+    rows = -(-len(drawings) // across)
+    larger = Image.new("RGB", (page.width, page.height + LABEL_HEIGHT + rows * size), "white")
+    larger.paste(page)
+    ImageDraw.Draw(larger).text((4, page.height + 3), "by people", fill="black")
+    for k, path in enumerate(drawings):
+        tile = Image.fromarray((read(path, size).permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
+        larger.paste(tile, (k % across * size, page.height + LABEL_HEIGHT + k // across * size))
+    return larger
+
+
 def sheet(shown: dict[str, Tensor]) -> Image.Image:
     """All columns in one labelled image."""
     pixels = torch.cat([torch.cat(list(column), dim=1) for column in shown.values()], dim=2)
@@ -76,11 +113,21 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="side of each picture in pixels")
     parser.add_argument("--seed", type=int, default=0, help="of the mixture and the deformation")
     parser.add_argument("--device", default="cpu", help="where the styles run")
+    parser.add_argument("--drawings", action="store_true", help="show the drawing mixture, at 256 pixels")
+    parser.add_argument("--artist", type=Path, default=None, help="with --drawings, the learned hand's model folder")
+    parser.add_argument("--beside", type=Path, nargs="+", default=[], help="folders of drawings by people")
     arguments = parser.parse_args()
     if not arguments.photos.is_dir():
         raise SystemExit(f"--photos must be a folder; got {arguments.photos}.")
-    photo = torch.stack([read(path, arguments.size) for path in pick(arguments.photos, max(arguments.count, 1))])
-    page = sheet(columns(photo.to(arguments.device), arguments.seed))
+    files = pick(arguments.photos, max(arguments.count, 1))
+    if arguments.drawings:
+        page = sheet(drawing_columns(torch.stack([placed(path) for path in files]), arguments.seed, arguments.artist))
+    else:
+        photo = torch.stack([read(path, arguments.size) for path in files])
+        page = sheet(columns(photo.to(arguments.device), arguments.seed))
+    if arguments.beside:
+        each = -(-10 // len(arguments.beside))
+        page = with_people_s(page, [path for folder in arguments.beside for path in pick(folder, each)][:10], 256)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     page.save(arguments.out)
     print(f"wrote {arguments.out} ({page.width}x{page.height})")

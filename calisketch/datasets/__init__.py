@@ -7,7 +7,9 @@ from .manifest import SettingsDiffer
 from .preparing.cuhk import prepare_cuhk
 from .preparing.pairs import prepare_pairs
 from .preparing.photos import Report, prepare_photos
+from .reading.base_store import BaseStore
 from .reading.conditioned_photos import PhotosWith, photos_with
+from .reading.drawn_photos import DrawnPhotos, drawn_photos
 from .reading.grounded_photos import OtherGrounds, grounded_pairs
 from .reading.joined_photos import JoinedPhotos, prepared_photos
 from .reading.mirrored_photos import MirroredPhotos
@@ -18,6 +20,8 @@ from .reading.prepared_photos import PreparedPhotos
 from .reading.scenes import Scenes
 
 __all__ = [
+    "BaseStore",
+    "DrawnPhotos",
     "JoinedPhotos",
     "MirroredPhotos",
     "MixedPhotos",
@@ -30,6 +34,7 @@ __all__ = [
     "Scenes",
     "SettingsDiffer",
     "VariedPhotos",
+    "drawn_photos",
     "grounded_pairs",
     "photo_pairs",
     "photos_with",

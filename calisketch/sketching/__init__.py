@@ -3,6 +3,9 @@
 Photos are (B, 1 or 3, H, W), sketches (B, 1, H, W) with ink = 1 on 0, floats in [0, 1].
 """
 
+from calisketch.sketching.by_hand.base_drawings import BaseDrawings, base_drawings
+from calisketch.sketching.by_hand.drawing_styles import DRAWING_STYLES
+from calisketch.sketching.by_hand.mixture import DrawingMixture
 from calisketch.sketching.color_domain import ColorDomain, color_domain
 from calisketch.sketching.color_strokes import ColorStrokes
 from calisketch.sketching.contour import CONTOUR_RANGES, CONTOUR_UNIFORMS, contour
@@ -24,21 +27,25 @@ __all__ = [
     "CONTOUR_UNIFORMS",
     "DEFORM_RANGES",
     "DEFORM_UNIFORMS",
+    "DRAWING_STYLES",
     "FDOG_RANGES",
     "FEATURES",
     "PHOTOCOPY_RANGES",
     "SIMPLIFY_RANGES",
     "STYLES",
     "XDOG_RANGES",
+    "BaseDrawings",
     "ColorDomain",
     "ColorStrokes",
     "Corruption",
+    "DrawingMixture",
     "IrregularMask",
     "LearnedStyle",
     "MissingFeatures",
     "SketchMixture",
     "SparseEdges",
     "Style",
+    "base_drawings",
     "color_domain",
     "contour",
     "deform",

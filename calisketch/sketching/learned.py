@@ -73,6 +73,14 @@ class LearnedStyle:
         """`draw`, in the form that training calls its draws in; nothing depends on seed, epoch and index."""
         return self.draw(photo)
 
+    def digest(self) -> str:
+        """SHA-256 of the model's description and weights, in hexadecimal digits: another hand has another."""
+        digest = hashlib.sha256()
+        for path in sorted(Path(self.model).iterdir()):
+            if path.suffix in (".json", ".safetensors"):
+                digest.update(path.name.encode() + b"/" + path.read_bytes())
+        return digest.hexdigest()
+
     def _network(self, device: torch.device, dtype: torch.dtype) -> tuple[nn.Module, int]:
         config = Path(self.model) / model_folder.CONFIG_FILE
         written = hashlib.sha256(config.read_bytes()).hexdigest() if config.is_file() else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from calisketch.datasets.drawn.procedural import ProceduralFaces
-from calisketch.datasets.preparing.aligned import resize
+from calisketch.datasets.preparing.aligned import align_photo, resize
 from calisketch.datasets.preparing.cuhk import read_split
 from calisketch.evaluation import ChangedSketches, FrozenSketches, benchmark_sketches
-from calisketch.evaluation.running.frozen import BENCHMARK_SEED, draw_frozen, freeze
-from calisketch.sketching import STYLES, SketchMixture
+from calisketch.evaluation.running.frozen import BENCHMARK_SEED, draw_frozen, freeze, general_drawings
+from calisketch.sketching import DRAWING_STYLES, STYLES, DrawingMixture, SketchMixture
 from calisketch.sketching import styles as styles_module
 from calisketch.sketching.styles import Style, sample_seed
 
@@ -147,3 +148,32 @@ def test_double_precision_draws_the_same_but_for_rounding(photo: Tensor) -> None
     double = mixture(photo.double(), seed=2026, epoch=0, index=range(COUNT))
     assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
     assert float((single - double).abs().mean()) < 1e-5
+
+
+@pytest.mark.parametrize(("split", "seed"), [("validation", 2027), ("test", 2026)])
+def test_the_manifests_of_general_photos_are_of_todays_drawing_mixture(split: str, seed: int) -> None:
+    manifest = FrozenSketches.read(general_drawings(split))
+    assert (len(manifest.sketches), manifest.seed, manifest.epoch, manifest.sizes) == (305, seed, 0, (256,))
+    decisions = DrawingMixture().decisions(seed=seed, epoch=0, index=range(305))
+    for index, (entry, decided) in enumerate(zip(manifest.sketches.values(), decisions, strict=True)):
+        assert (entry["index"], entry["seed"]) == (index, sample_seed(seed, 0, index))
+        assert {name: entry[name] for name in decided} == decided
+        assert all(len(entry[kind]["256"]) == 64 for kind in ("sha256", "photo_sha256"))
+    assert {entry["style"] for entry in manifest.sketches.values()} == {*DRAWING_STYLES} - {"artist"}
+
+
+def test_the_frozen_drawings_of_general_photos_are_those_drawn_here(general_root: list[Path]) -> None:
+    manifest, same = FrozenSketches.read(general_drawings("test")), 0
+    chosen = list(manifest.sketches)[3::61]
+    for name in chosen:
+        [file] = [path for folder in general_root for path in folder.glob(f"test/{name.removeprefix('test--')}.*")]
+        aligned = align_photo(np.asarray(Image.open(file).convert("RGB")), 256)
+        assert aligned is not None
+        photo, entry = torch.from_numpy(aligned[0]).permute(2, 0, 1)[None].float() / 255, manifest.sketches[name]
+        if hashlib.sha256(aligned[0].tobytes()).hexdigest() != entry["photo_sha256"]["256"]:
+            continue  # the detector's last digits differ on another processor, and the photo by a grey level
+        drawn = draw_frozen(DrawingMixture(), photo, manifest.seed, first_index=entry["index"])
+        digest = hashlib.sha256((drawn * 255).round().to(torch.uint8).numpy().tobytes()).hexdigest()
+        assert digest == entry["sha256"]["256"], name
+        same += 1
+    assert same >= len(chosen) // 2, "the photos are not placed as the frozen ones were"

@@ -40,6 +40,8 @@ def test_it_holds_configurations_types_and_the_default_model(unpacked: Path, roo
         "conf/train.yaml",
         "conf/experiment/paper/cali_sketch.yaml",
         "data/cuhk_test_sketches.json",
+        "data/general_test_drawings.json",
+        "data/general_validation_drawings.json",
         "py.typed",
     ):
         assert (site / "calisketch" / name).is_file(), name

@@ -19,7 +19,7 @@ from calisketch.datasets.drawn.procedural import ProceduralFaces
 from calisketch.evaluation import InceptionFeatures, frechet_distance, kernel_distance, lpips, psnr, ssim
 from calisketch.evaluation.measures.distribution import inception_network
 from calisketch.networks import LPIPS
-from calisketch.sketching import DEFORM_UNIFORMS, STYLES, SketchMixture, deform, draw_uniforms, simplify
+from calisketch.sketching import DEFORM_UNIFORMS, STYLES, DrawingMixture, SketchMixture, deform, draw_uniforms, simplify
 from tools.benchmark import inference as benchmark_inference
 from tools.benchmark import models as benchmark_models
 from tools.benchmark import training as benchmark_training
@@ -54,7 +54,10 @@ def training(asked: dict[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def styles(asked: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Sketch styles on a batch of drawn faces; the mixture is what training draws."""
+    """Sketch styles on a batch of drawn faces; the mixtures are what training draws.
+
+    The drawing mixture draws one after the other on the CPU, from base drawings that are kept: a row for each.
+    """
     batch, size = asked["batch"], asked["size"]
     faces = ProceduralFaces(batch, size)
     photo = torch.stack([faces[number]["photo"] for number in range(batch)]).to(device)
@@ -69,11 +72,27 @@ def styles(asked: dict[str, Any], device: torch.device) -> dict[str, Any]:
     work["simplify"] = lambda: simplify(sketch)
     work["deform"] = lambda: deform(sketch, field)
     work["mixture"] = lambda: mixture(photo, seed=0, epoch=next(epochs), index=range(batch))
+    drawings = DrawingMixture()
+    bases = [drawings.base(photo[k : k + 1]) for k in range(batch)]
+    # Each style once a turn.
+    turns = [(base, index) for base in bases for index in first_of_each_style(drawings)]
+    work["base drawings"] = lambda: [drawings.base(photo[k : k + 1]) for k in range(batch)]
+    work["drawing mixture"] = lambda: [drawings.draw(base, seed=0, epoch=0, index=index) for base, index in turns]
+    images = {"drawing mixture": len(turns)}
     took = alternated(work, asked["repeats"], device)
     rows = {
-        name: {**summary(each), "images_per_second": batch / summary(each)["median_s"]} for name, each in took.items()
+        name: {**summary(each), "images_per_second": images.get(name, batch) / summary(each)["median_s"]}
+        for name, each in took.items()
     }
     return {"styles": rows, "peak_memory_mb": peak_memory_mb(device)}
+
+
+def first_of_each_style(mixture: DrawingMixture) -> list[int]:
+    """The first index whose drawing has each of the mixture's styles."""
+    found: dict[str, int] = {}
+    for index, decided in enumerate(mixture.decisions(seed=0, epoch=0, index=range(1000))):
+        found.setdefault(decided["style"], index)
+    return sorted(found.values())
 
 
 def preparation(asked: dict[str, Any], device: torch.device) -> dict[str, Any]:

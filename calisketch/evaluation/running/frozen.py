@@ -1,4 +1,7 @@
-"""The benchmark's test sketches, frozen: a manifest names each one's style, parameters, seed and SHA-256.
+"""The benchmark's sketches, frozen: a manifest names each one's style, what was drawn by chance, seed and SHA-256.
+
+CUHK's test photos have sketches by the paper's mixture; the validation and test splits of the general photos have
+drawings by the drawing mixture.
 
 A figure of today can then be compared with one of next year: whatever changes a test sketch, a style's formula, a range
 of the mixture, a library, or the preparation of the photos, fails the evaluation instead of moving its figures.
@@ -17,7 +20,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -25,10 +28,31 @@ from torch import Tensor
 from ...sketching.styles import SketchMixture, sample_seed
 from ..measures.pixel import to_uint8
 
-__all__ = ["BENCHMARK_SEED", "ChangedSketches", "FrozenSketches", "benchmark_sketches", "draw_frozen", "freeze"]
+__all__ = [
+    "BENCHMARK_SEED",
+    "ChangedSketches",
+    "FrozenSketches",
+    "Mixture",
+    "benchmark_sketches",
+    "draw_frozen",
+    "freeze",
+    "general_drawings",
+]
 
 BENCHMARK_SEED = 2026
 FORMAT, FORMAT_VERSION = "calisketch-sketches", 1
+
+
+class Mixture(Protocol):
+    """What draws, and can say what: `SketchMixture` or `DrawingMixture`."""
+
+    def __call__(self, photo: Tensor, *, seed: int, epoch: int, index: Sequence[int] | Tensor) -> Tensor:
+        """Photos (B, 3, H, W) -> sketches (B, 1, H, W)."""
+        ...
+
+    def decisions(self, *, seed: int, epoch: int, index: Sequence[int] | Tensor) -> list[dict[str, Any]]:
+        """What is drawn for each of ``index``: {"style": its name, ...}."""
+        ...
 
 
 class ChangedSketches(ValueError):
@@ -41,9 +65,9 @@ class FrozenSketches:
 
     Args:
         seed, epoch: of the mixture; a sketch's index is its place in the test split.
-        sketches: name -> {"index", "seed", "style", "parameters", "simplify", "deform", "sha256", "photo_sha256"}, the
-            last two by the side of the images, as text: {"128": ..., "256": ...}. Hashes are of the 8-bit values row by
-            row (ink = 255; photos RGB).
+        sketches: name -> {"index", "seed", what the mixture decided ("style", ...), "sha256", "photo_sha256"}, the last
+            two by the side of the images, as text: {"128": ..., "256": ...}. Hashes are of the 8-bit values row by row
+            (ink = 255; photos RGB).
         source: in words, what it was made from.
     """
 
@@ -98,7 +122,7 @@ class FrozenSketches:
             return f"{size} px, and the manifest has {' and '.join(map(str, self.sizes))} px"
         return None
 
-    def check(self, photo: Tensor, sketch: Tensor, mixture: SketchMixture) -> None:
+    def check(self, photo: Tensor, sketch: Tensor, mixture: Mixture) -> None:
         """Compares drawn sketches (N, 1, H, W) of photos (N, 3, H, W), in the manifest's order, with the frozen ones.
 
         Raises:
@@ -115,7 +139,8 @@ class FrozenSketches:
                 of_photos += photo_hash != entry["photo_sha256"][size]
                 of_decisions += not _same(decided, entry)
         if changed:
-            raise ChangedSketches(_what_changed(changed, len(self.sketches), size, of_photos, of_decisions))
+            said = _what_changed(changed, len(self.sketches), size, of_photos, of_decisions, self.source)
+            raise ChangedSketches(said)
 
 
 def draw_frozen(
@@ -144,10 +169,15 @@ def draw_frozen(
 
 
 def freeze(
-    names: Sequence[str], photos_by_size: Mapping[int, Tensor], *, seed: int = BENCHMARK_SEED, source: str = ""
+    names: Sequence[str],
+    photos_by_size: Mapping[int, Tensor],
+    *,
+    seed: int = BENCHMARK_SEED,
+    source: str = "",
+    mixture: Mixture | None = None,
 ) -> FrozenSketches:
-    """The manifest of the sketches that `SketchMixture()` draws of photos {size: (N, 3, size, size)}."""
-    mixture = SketchMixture()
+    """The manifest of a mixture's sketches of photos {size: (N, 3, size, size)}; None: of `SketchMixture()`."""
+    mixture = SketchMixture() if mixture is None else mixture
     sketches: dict[str, dict[str, Any]] = {}
     for index, (name, decided) in enumerate(
         zip(names, mixture.decisions(seed=seed, epoch=0, index=range(len(names))), strict=True)
@@ -164,13 +194,28 @@ def freeze(
 
 def benchmark_sketches() -> Path:
     """The manifest that comes with the project: inside an installed package, or in a checkout's data folder."""
+    return _manifest("cuhk_test_sketches.json")
+
+
+def general_drawings(split: str) -> Path:
+    """The manifest of the drawings of the general photos, "validation" or "test"; it comes with the project.
+
+    Raises:
+        ValueError: another split.
+    """
+    if split not in ("validation", "test"):
+        raise ValueError(f"drawings are frozen for validation and test; got {split!r}.")
+    return _manifest(f"general_{split}_drawings.json")
+
+
+def _manifest(name: str) -> Path:
     package = Path(__file__).resolve().parents[2]
     for folder in (package / "data", package.parent / "data"):
-        if (folder / "cuhk_test_sketches.json").is_file():
-            return folder / "cuhk_test_sketches.json"
+        if (folder / name).is_file():
+            return folder / name
     raise FileNotFoundError(
-        f"no data/cuhk_test_sketches.json beside or in {package}. Install calisketch again, or write the manifest anew "
-        "with tools/freeze_sketches.py."
+        f"no data/{name} beside or in {package}. Install calisketch again, or write the manifest anew with "
+        "tools/freeze_sketches.py."
     )
 
 
@@ -193,13 +238,14 @@ def _same(decided: Any, entry: Any) -> bool:
     return bool(decided == entry)
 
 
-def _what_changed(changed: Sequence[str], count: int, size: str, of_photos: int, of_decisions: int) -> str:
+def _what_changed(changed: Sequence[str], count: int, size: str, of_photos: int, of_decisions: int, source: str) -> str:
     shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
     said = f"{len(changed)} of {count} test sketches at {size} px are not the frozen ones: {shown}. "
     if of_photos:
         said += (
-            f"The photos under {of_photos} of them differ as well: prepare the official release (200 x 250 pixels) "
-            "with tools/prepare_cuhk.py and the versions of constraints.txt. "
+            f"The photos under {of_photos} of them differ as well: prepare them as the frozen ones were, with the "
+            "versions of constraints.txt: CUHK's official release (200 x 250 pixels) with tools/prepare_cuhk.py, "
+            f"general photos with tools/prepare.py. The frozen ones are: {source or 'not described'}. "
         )
     elif of_decisions:
         said += (
