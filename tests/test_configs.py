@@ -190,7 +190,8 @@ def test_the_papers_preset_equals_the_constructors_defaults():
     assert {name: build(node) for name, node in system.schedules.items()} == PAPER_SCHEDULES
     assert differences(config.data.draw, SketchMixture, {"weights", "ranges"}) == {}
     assert build(config.data.draw).cumulated.tolist() == SketchMixture().cumulated.tolist()
-    assert differences(config.data.train, prepared_photos, {"root", "size"}) == {}
+    assert differences(config.data.train, prepared_photos, {"root", "size", "inside"}) == {}
+    assert config.data.inside is False
     assert config.data.mirrored is False
     assert {key: config[key] for key in defaults(Settings)} == defaults(Settings)
 
