@@ -8,28 +8,23 @@ from typing import Any
 
 import torch
 
-from ..inference.computing import checked_device
+from ..inference.computing import best_device, checked_device, drawing_device
 
 __all__ = ["chosen_device", "device_in_words", "drawing_device", "exact_float32"]
 
 
 def chosen_device(device: str | torch.device | None = None) -> torch.device:
-    """The device by its name; None: CUDA's where there is one, else the CPU.
+    """The device by its name; None or "auto": CUDA's or Apple's where there is one, else the CPU.
 
     Raises:
         ValueError: there is no such device, or it holds no values.
     """
-    chosen = checked_device(("cuda" if torch.cuda.is_available() else "cpu") if device is None else device)
+    chosen = checked_device(best_device() if device is None else device)
     if chosen.type == "meta":
         raise ValueError("cannot compute on the device 'meta', which holds no values. Use 'cpu' or 'cuda'.")
     if chosen == torch.device("cuda"):  # with its number, as networks there have it
         return torch.device("cuda", torch.cuda.current_device())
     return chosen
-
-
-def drawing_device(device: torch.device) -> torch.device:
-    """Where sketches are drawn for a device: there, or on the CPU where it may have no double precision."""
-    return device if device.type == "cuda" else torch.device("cpu")
 
 
 def device_in_words(device: torch.device) -> str:

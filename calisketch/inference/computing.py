@@ -190,8 +190,22 @@ def need_compiler(device: torch.device) -> None:
         )
 
 
+def best_device() -> torch.device:
+    """The GPU if there is one, NVIDIA's ("cuda") or Apple's ("mps"); else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def drawing_device(device: torch.device) -> torch.device:
+    """Where sketches are drawn for a device: there, or on the CPU where it may have no double precision."""
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
 def checked_device(device: str | torch.device) -> torch.device:
-    """A device that there is; ValueError where there is not."""
+    """A device that there is, "auto" for `best_device`; ValueError where there is none of that name."""
+    if device == "auto":
+        device = best_device()
     try:
         checked = torch.device(device)
         torch.empty(0, device=checked)

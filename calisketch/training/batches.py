@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
+from ..inference.computing import drawing_device
 from ..stage import Batch
 from .processes import loader_lost
 
@@ -225,8 +226,10 @@ def draw_sketches(draw: Draw, batch: Batch, seed: int, epoch: int, index: Sequen
 
     What else of the batch ``draw`` looks at, if it is there, it names in ``reads``.
     """
-    more = {name: batch[name] for name in getattr(draw, "reads", ()) if name in batch}
-    return draw(batch["photo"], seed=seed, epoch=epoch, index=index, **more)
+    here = batch["photo"].device
+    place = drawing_device(here)
+    more = {name: batch[name].to(place) for name in getattr(draw, "reads", ()) if name in batch}
+    return draw(batch["photo"].to(place), seed=seed, epoch=epoch, index=index, **more).to(here)
 
 
 def to_device(batch: Batch, device: torch.device, *, channels_last: bool = False) -> Batch:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..inference.computing import best_device
 from .processes import started_by_torchrun
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -34,7 +35,7 @@ class Settings:
         checkpoint_every: steps between checkpoints; one also at a stage's end.
         preview_samples: rows of the picture grid.
         workers: processes that load data; 0 is right for data in memory.
-        accelerator: as Lightning Fabric's: "auto", "cpu", "cuda" ...
+        accelerator: as Lightning Fabric's: "auto", "cpu", "cuda", "mps" ...
         devices: processes on this machine, one a device; None: as many as torchrun has started, else 1.
         keep: how many checkpoints stay.
 
@@ -91,8 +92,9 @@ class Settings:
                 f"devices must be {started.local}, the number of processes that torchrun started on this machine; got "
                 f"{devices}. Leave devices out, or change torchrun's --nproc-per-node."
             )
-        on_gpu = self.accelerator != "cpu" and torch.cuda.is_available()
-        there = torch.cuda.device_count() if on_gpu else max(2, os.cpu_count() or 1)
+        best = "cpu" if self.accelerator == "cpu" else best_device().type
+        on_gpu = best != "cpu"
+        there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(best, max(2, os.cpu_count() or 1))
         if devices > there:  # every one is a process, so a slip of the finger would fill the memory
             what = "graphics processors" if on_gpu else "processor cores"
             raise ValueError(f"devices must be at most {there}, the number of {what} here; got {devices}.")

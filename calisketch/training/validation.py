@@ -85,7 +85,7 @@ def validation_figures(
 def _figures(stage: Stage, batch: Batch) -> dict[str, tuple[float, float]]:
     """A batch's figures by name: each one's sum over samples, and of how many."""
     if (judge := getattr(stage, "plateau_figures", None)) is not None:
-        judged = judge(batch).double()
+        judged = judge(batch).cpu().double()  # Apple's GPU has no double precision
         return {"plateau": (float(judged.nansum()), float((~judged.isnan()).sum()))}
     measure = getattr(stage, "figures", None)
     found = {"plateau": stage.plateau_figure(batch)} if measure is None else measure(batch)

@@ -28,12 +28,16 @@ def switches() -> list[Any]:
 def test_a_gpu_is_taken_where_there_is_one_and_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "checked_device", torch.device)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     for there, expected in ((True, "cuda:1"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         assert chosen_device() == torch.device(expected)
         assert chosen_device("cpu") == torch.device("cpu")
     assert chosen_device("cuda") == torch.device("cuda", 1), "as a network there says it"
     assert chosen_device("cuda:0") == torch.device("cuda", 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert chosen_device() == torch.device("mps"), "Apple's, where there is no other"
+    assert chosen_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", "cuda:x"])

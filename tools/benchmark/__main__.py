@@ -21,6 +21,7 @@ import hydra
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from calisketch.inference.computing import best_device
 from tools.benchmark import inference as benchmark_inference
 from tools.benchmark.parts import RESULT
 from tools.benchmark.tables import steps, table
@@ -98,7 +99,7 @@ def main(cfg: DictConfig) -> None:
     settings: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     if unknown := sorted(set(settings["parts"]) - set(PARTS)):
         raise SystemExit(f"parts must be some of {', '.join(PARTS)}; got {', '.join(map(str, unknown))}.")
-    device = settings["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = settings["device"] or best_device().type
     report: dict[str, Any] = {"machine": {}, "settings": settings, "parts": {}}
     out = Path(settings.pop("out"))
     for part, name, asked in jobs(settings, device):
