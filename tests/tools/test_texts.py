@@ -44,7 +44,7 @@ def test_the_readme_is_short_and_begins_with_a_picture() -> None:
     places = [readme.index(f"\n## {title}\n") for title in ("Install", "Draw", "Call", "Train on your own photos")]
     places += [readme.index(f"\n## {title}\n") for title in ("Reproduce the paper", "Develop", "Models", "More")]
     assert places == sorted(places)
-    assert code(ROOT / "README.md", "sh")[0].startswith("pip install torch torchvision --index-url https://")
+    assert code(ROOT / "README.md", "sh")[0].startswith("pip install . --extra-index-url https://")
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=ids)
