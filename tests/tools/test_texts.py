@@ -113,6 +113,27 @@ def _defined(path: Path) -> set[str]:
     return found
 
 
+def test_the_picture_of_the_house_has_every_room_in_the_order_of_the_arrows() -> None:
+    """The layers of tests/test_import_direction.py, highest first, are the lines of the picture."""
+    source = (ROOT / "tests" / "test_import_direction.py").read_text(encoding="utf-8")
+    layers = ast.literal_eval(re.sub(r" #.*", "", source.split("\nLAYERS = ")[1].split("\n]")[0] + "\n]"))
+    (picture,) = code(ROOT / "docs" / "house.md", "text")
+    line_of = {
+        name: number
+        for number, line in enumerate(picture.splitlines())
+        for name in re.findall(r"[a-z_]+(?=/|\.py)", re.split(r" {4,}", line)[0])
+    }
+    places = []
+    for layer in reversed(layers):
+        names = {name for name in layer if not name.startswith("_")}
+        assert names <= set(line_of), names - set(line_of)
+        if names:
+            (place,) = {line_of[name] for name in names}
+            places.append(place)
+    assert places == sorted(places)
+    assert len(set(places)) == len(places)
+
+
 def test_all_equations_of_the_paper_are_on_the_methods_page() -> None:
     text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").split("## Equations\n")[1].split("\n## ")[0]
     assert [int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)] == list(range(1, 12))
