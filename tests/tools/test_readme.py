@@ -86,8 +86,8 @@ def test_the_commands_of_the_readme_do_what_it_says(
     ((models, options),) = served
     assert [*models] == ["cuhk-small-256"]
     assert options["in_browser"]
-    assert [path.name for path in (tmp_path / "faces").iterdir()] == ["woman-bob-face.png"]
-    assert [path.name for path in (tmp_path / "calibrated").iterdir()] == ["woman-bob-calibrated.png"]
+    assert [path.name for path in (tmp_path / "faces").iterdir()] == ["woman-bob.png"]
+    assert [path.name for path in (tmp_path / "calibrated").iterdir()] == ["woman-bob.png"]
     for run in ("small", "paper"):
         assert (tmp_path / "runs" / run / "cali_sketch" / "model" / "config.json").is_file()
     report = json.loads((tmp_path / "outputs" / "evaluation" / "test-synthetic.json").read_text(encoding="utf-8"))
