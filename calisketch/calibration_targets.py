@@ -15,7 +15,8 @@ __all__ = ["TARGETS", "checked_targets", "target_map"]
 TARGETS: dict[str, Callable[[Batch], Tensor]] = {
     "hed": lambda batch: batch["contour"],
     "canny": lambda batch: batch["detail"],
-    "product": lambda batch: batch["detail"] * batch["contour"],  # Canny (*) HED: those of Canny's lines that HED has
+    # Canny (*) HED: those of Canny's lines that HED has. Of a moved photo Canny's map is interpolated: 0 and 1 again.
+    "product": lambda batch: (batch["detail"] >= 0.5) * batch["contour"],
     "thin_hed": lambda batch: thinned(batch["contour"]),
 }
 """Name -> how it is made of a batch with ``contour`` (HED) and ``detail`` (Canny), (B, 1, H, W) each, edge = 1.

@@ -15,6 +15,7 @@ from calisketch import CaliSketch, load_model
 from calisketch.__main__ import main
 from calisketch.boundary.tone import light_tone
 from calisketch.networks import QuarterUNet
+from calisketch.studio.painter import Painter
 from calisketch.weights import folder as model_folder
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_detector")
@@ -161,3 +162,9 @@ def test_its_folder_is_read_back_and_used_on_the_command_line(tmp_path: Path, ca
     assert np.array_equal(np.asarray(Image.open(out / "woman-bob.png")), np.asarray(expected))
     assert main(["synthesize", str(EXAMPLE), "--out", str(out), "--model", str(folder)]) == 2
     assert "it calibrates sketches only" in capsys.readouterr().err
+
+
+def test_the_studio_takes_no_model_that_cannot_paint(tmp_path: Path) -> None:
+    folder = CaliSketch(QuarterUNet(width=4, blocks=1), None, SIDE).save_pretrained(tmp_path / "model", half=False)
+    with pytest.raises(ValueError, match="the studio needs an Image Synthesis Network"):
+        Painter({"lines": folder}).model("lines")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..boundary.images import SketchError
 from ..boundary.sheet import Sheets, inks_of
+from ..options import need_isn
 from ..pipeline import CaliSketch
 from .overlay import changes
 from .uploads import shortened
@@ -73,7 +74,7 @@ class Painter:
         return list(self._models)
 
     def model(self, name: str) -> CaliSketch:
-        """The model of that name. Raises UnknownModelError; as `CaliSketch.from_pretrained`."""
+        """The model of that name. Raises UnknownModelError; ValueError where it has no ISN; as `from_pretrained`."""
         with self._lock:
             return self._model(name)
 
@@ -82,7 +83,9 @@ class Painter:
             raise UnknownModelError(f"there is no model {name!r} here; there are: {', '.join(self._models)}.")
         model = self._models[name]
         if not isinstance(model, CaliSketch):
-            model = self._models[name] = CaliSketch.from_pretrained(model)
+            model = CaliSketch.from_pretrained(model)
+            need_isn(model.isn_generator, "the studio")
+            self._models[name] = model
         return model
 
     def paint(self, strokes: Image.Image, model: str, strength: float, colours: Any = None) -> Panes:
