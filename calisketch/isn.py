@@ -51,8 +51,8 @@ class Looks(NamedTuple):
 class ISN(nn.Module):
     """G2: R (B, 1, H, W) -> P (B, 3, H, W), with D2, which tells photos from P.
 
-    A generator of 5 input channels is given colours beside R (`boundary.colours`; not the paper's). The losses
-    are the same: where colours are given they bring P nearer to the photo, so G2 learns to follow them.
+    A generator with 5 input channels reads colours beside R (`boundary.colours`; not part of the paper). The losses
+    stay the same: where colours are given, following them brings P nearer to the photo, so G2 learns to follow them.
 
     Args:
         generator: G2; the paper's encoder-decoder with a (tanh + 1) / 2 head if None.
@@ -63,17 +63,18 @@ class ISN(nn.Module):
         lpips: the network of the LPIPS term; the pretrained one if None and needed.
         l1_weight, adversarial_weight, perceptual_weight, style_weight, tv_weight: the weights of Eq. 6. The style
             weight of 200 belongs to VGG input in [0, 1] without ImageNet normalisation.
-        lpips_weight, feature_matching_weight, r1_weight: of terms that the paper does not have, hence 0: LPIPS, feature
-            matching on D2's layers (pix2pixHD), and R1 on D2 at photos (half of gamma times its squared gradient).
-        augment: what D2 sees its images through (also not the paper's); None: as they are.
-        keep_features: keep each training photo's VGG features, which never change, by ``batch["index"]``.
-        feature_bytes: keep them up to this many bytes on the training device, then warn and compute the rest anew.
+        lpips_weight, feature_matching_weight, r1_weight: weights of terms that the paper does not have; 0 by default.
+            LPIPS, feature matching on D2's layers (pix2pixHD), and R1 on D2 at photos (half of gamma times the squared
+            gradient).
+        augment: augmentation of the images that D2 sees (not part of the paper); None: none.
+        keep_features: keep the VGG features of each training photo, which never change, by ``batch["index"]``.
+        feature_bytes: keep at most so many bytes of them on the training device; then warn, and compute the rest again.
 
     Attributes:
-        judged_layers: of VGG, whose features D2 is given; none where it is given images.
+        judged_layers: layers of VGG whose features D2 judges; empty if D2 judges images.
 
     Raises:
-        ValueError: a negative weight, or a D2 for features of a VGG of another width.
+        ValueError: a negative weight, or a D2 for a VGG of another width.
         calisketch.weights.MissingWeights: ``vgg`` is None and there are no pretrained weights.
     """
 

@@ -28,12 +28,12 @@ _TERMS = {"hed": "contour", "canny": "detail"}  # as the paper calls them
 class SCN(nn.Module):
     """G1: S (B, 1, H, W) -> R (B, 1, H, W), with D1, which tells edge maps of photos from R.
 
-    "Ground truth images" of D1 can only be edge maps, since D1 is applied to them and to the 1-channel R alike: the
-    contour map E[0] (HED) and the detail map E[1] (Canny), the loss averaged over the two *(a reading)*.
+    The real images of D1 are the contour map E[0] (HED) and the detail map E[1] (Canny), and the loss is the mean of
+    both *(a reading: D1 reads images of 1 channel, as R is, so the paper's "ground truth images" must be edge maps)*.
 
-    The arguments from `targets` on are not the paper's. With both of Eq. 4's targets R comes out as thick HED; with
-    their product as target it comes out thin. Where a batch has ``inside``, what lies outside of it counts for nothing.
-    With calibration_weight and adversarial_weight 0 there is no D1 in training (`discriminators` is empty).
+    The arguments from `targets` on are not part of the paper. With the two targets of Eq. 4, R comes out as thick as
+    HED. With the product of both as target, R comes out thin. If a batch has ``inside``, pixels outside of that mask do
+    not count. With calibration_weight and adversarial_weight 0, training has no D1 (`discriminators` is empty).
 
     Args:
         generator: G1; the paper's encoder-decoder with a sigmoid head if None.
@@ -41,15 +41,15 @@ class SCN(nn.Module):
         calibration_weight: lambda of Eq. 4.
         contour: learn from E[0]; off is Table 2's "detail only".
         detail: learn from E[1]; off is Table 2's "contour only".
-        targets: the weight of each of `calibration_targets.TARGETS` in place of contour and detail: of its term in
-            Eq. 4, and of its share in what D1 takes for real.
-        judged_by: the target that the plateau is judged by, in lines: 1 - F1 at 2 pixels of R made binary at 0.5; None:
-            1 - soft F1, averaged over the targets.
-        adversarial_weight: of Eq. 3 in G1's loss; the paper's 1.
-        cross_entropy_weight: of `losses.line_cross_entropy` against each target, times the target's weight.
-        positive_weight: by how much ink counts more than paper there.
-        dice_weight: of `losses.dice`, alike.
-        tolerant_weight: of `losses.tolerant_f1_loss` at 2 pixels, alike.
+        targets: the weight of each of `calibration_targets.TARGETS`, in the place of contour and detail. It weighs the
+            target's term in Eq. 4 and the target's share of D1's real images.
+        judged_by: the target of the plateau figure, which is 1 - F1 at 2 pixels of R, cut at 0.5; None: 1 - soft F1,
+            averaged over the targets.
+        adversarial_weight: weight of Eq. 3 in G1's loss; 1 in the paper.
+        cross_entropy_weight: weight of `losses.line_cross_entropy` with each target, times the target's weight.
+        positive_weight: how much more ink counts than paper in it.
+        dice_weight: weight of `losses.dice` with each target.
+        tolerant_weight: weight of `losses.tolerant_f1_loss` at 2 pixels with each target.
 
     Raises:
         ValueError: a negative weight, weights of 0 only, neither contour nor detail, or targets or judged_by that name

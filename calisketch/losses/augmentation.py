@@ -18,9 +18,10 @@ _PAPER = 0.5  # what is shifted in or cut out: 0 in the paper's [-1, 1] images, 
 
 
 class DiffAugment(nn.Module):
-    """Random colour, translation and cutout, one draw a sample, gradients flowing through.
+    """Random colour, translation and cutout: one draw for each sample. Gradients flow through.
 
-    Random numbers come from torch's generator of the images' device: a run keeps its state, so resuming is exact.
+    The random numbers come from torch's generator of the images' device. A run saves the generator's state, so a
+    resumed training is exact.
 
     Args:
         policy: which of "color", "translation", "cutout", in this order.

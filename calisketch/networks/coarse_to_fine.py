@@ -14,14 +14,17 @@ from .encoder_decoder import EncoderDecoder
 class CoarseToFine(EncoderDecoder):
     """(B, in_channels, H, W) -> (B, out_channels, H, W) in (0, 1), most of it computed at H/2 x W/2.
 
-    The image, halved, goes through the encoder-decoder, whose answer before the head is enlarged bilinearly; a branch
-    of ``fine_width`` channels at full resolution adds what is finer, from the image itself and the encoder-decoder's
-    last features. After the coarse-to-fine generator of pix2pixHD (Wang et al. 2018, section 3.2: a "local enhancer"
-    around a "global generator"), but features are joined where that sums them, there are no residual blocks at full
-    resolution but a skip past the up-sampling, and the branch's answer is added to the coarse one's, so that it may
-    start as nothing: as made, its last convolution is 0, and weights of an `EncoderDecoder` loaded into the rest give
-    that network's answer enlarged. Not the paper's. Images are in [0, 1]; sides must be at least 64 and divide by 8, or
-    the call raises ValueError.
+    The image at half the size goes through the encoder-decoder. The encoder-decoder's output before the head is
+    enlarged bilinearly. A branch of ``fine_width`` channels at full resolution adds the finer details, computed from
+    the image and from the encoder-decoder's last features.
+
+    The model is the coarse-to-fine generator of pix2pixHD (Wang et al. 2018, section 3.2: a "local enhancer" around a
+    "global generator"). Differences: features are concatenated, not summed; there is a skip past the up-sampling in the
+    place of residual blocks at full resolution; and the branch's output is added. The branch's last convolution starts
+    at 0, so the weights of an `EncoderDecoder`, loaded into the rest, give that network's answer, enlarged. Not part of
+    the paper.
+
+    Images are in [0, 1]. Sides must be at least 64 and divide by 8, otherwise the call raises ValueError.
 
     Args:
         in_channels, out_channels, width, blocks, dilation, skips, head, dropout, upsampling: of the encoder-decoder.
@@ -73,11 +76,10 @@ class CoarseToFine(EncoderDecoder):
 
 
 def enlarged(generator: nn.Module, fine_width: int = 16) -> CoarseToFine:
-    """A network of twice the side whose answer is at first that of ``generator``, enlarged; for training to go on from.
+    """A network for twice the side. Before it is trained further, its answer is that of ``generator``, enlarged.
 
     Args:
-        generator: an `EncoderDecoder`; or a `ColourLed`, whose answer without colours is meant: the result takes none.
-            It is not changed.
+        generator: an `EncoderDecoder`, or a `ColourLed`, whose colours the result leaves out. It is not changed.
         fine_width: of `CoarseToFine`.
 
     Raises:

@@ -16,11 +16,11 @@ from .from_colours import before_tanh, check_tanh_of_colours
 class ColourLed(EncoderDecoder):
     """(B, 1 + 4, H, W), strokes and colours, -> (B, 3, H, W): `EncoderDecoder`, led by the colours that are given.
 
-    Every layer but the last normalises its features over the picture, and what is the same all over it, such as how
-    dark all given colours are, is lost. So where colours are given, what the head makes a colour of goes part of the
-    way to them: y' = (1 - lead * given) y + lead * given * atanh(2 colour - 1), both softened by a 3x3 mean. The
-    network is left to paint how the face differs from its flat colours, and learns where not to trust them. Where
-    nothing is given it is the encoder-decoder, bit for bit. Not the paper's.
+    Every layer except the last normalises its features over the picture. What is the same all over the picture, such as
+    how dark all given colours are, is lost. Therefore, where colours are given, the input of the head moves part of the
+    way to the colours: y' = (1 - lead * given) y + lead * given * atanh(2 colour - 1), both softened by a 3x3 mean. The
+    network paints how the face differs from the flat colours, and learns where the colours mislead. Where no colours
+    are given, the result is the encoder-decoder's, bit for bit. Not part of the paper.
 
     Args:
         lead: how far the colours lead, in [0, 1); 0: a plain encoder-decoder.

@@ -22,15 +22,15 @@ class EncoderDecoder(nn.Module):
     there are skips, not where)*. Sides must be at least 32 and divide by 4.
 
     Args:
-        in_channels: of the input.
-        out_channels: of the output.
-        width: channels at full resolution; the paper's 64.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        width: channels at full resolution; 64 in the paper.
         blocks: residual blocks; 8, and 16 in Improved-1 (Table 3).
         dilation: of the first convolution of each block.
         skips: concatenate encoder features into the decoder.
         head: "sigmoid" (SCN) or "tanh" (ISN, (tanh + 1) / 2); or "tanh_chroma2" or "tanh_chroma4", tanh with smooth
             colours (`heads.SmoothChroma`).
-        dropout: probability in every residual block while training (X-GANs: .5).
+        dropout: probability in every residual block while training (X-GANs: 0.5).
         upsampling: of the first decoder: "nearest", or "bilinear" (PI-REC); the second's is nearest.
 
     Raises:

@@ -24,16 +24,19 @@ class _Head(PatchDiscriminator):
 class FeatureDiscriminator(nn.Module):
     """One small patch discriminator on each of several layers of VGG-19: features -> logits, one scale a layer.
 
-    After Projected GANs (Sauer et al., NeurIPS 2021: independent discriminators D_l on a frozen network's features P_l,
-    whose losses are summed; here averaged), without its random mixing of channels and scales. A few dozen photos teach
-    a discriminator of pixels little; what VGG sees need not be learned. Not the paper's. Each D_l is a 1x1 convolution,
-    a 4x4 of stride 2, and a 3x3 to one channel, LeakyReLU 0.2 between them, spectrally normalised.
+    The model is Projected GANs (Sauer et al., NeurIPS 2021): independent discriminators D_l on the features P_l of a
+    frozen network. Their losses are averaged here and summed there, and there is no random mixing of channels and
+    scales. A few dozen photos teach a discriminator of pixels little; features of VGG need not be learned. Not part of
+    the Cali-Sketch paper.
+
+    Each D_l is a 1x1 convolution, a 4x4 convolution of stride 2, and a 3x3 convolution to one channel, with LeakyReLU
+    0.2 between them and spectral normalisation.
 
     Args:
-        in_channels: of the images behind the features, as every discriminator is told it; VGG-19 takes 3.
-        layers: names as in `vgg.LAYERS`; `isn.ISN` computes them. Those of Eq. 8 cost nothing: it has them already.
+        in_channels: of the images that the features are of; VGG-19 takes 3.
+        layers: names as in `vgg.LAYERS`; `isn.ISN` computes them. The layers of Eq. 8 cost nothing more.
         width: channels of each D_l.
-        vgg_width: of the network whose features these are; 64 in the published one.
+        vgg_width: width of the network that computes the features; 64 in the published network.
 
     Attributes:
         layers, vgg_width: as given.

@@ -13,10 +13,10 @@ _STEEPEST = 0.98  # of a colour in [-1, 1], so that white and black are no infin
 class FromColours(EncoderDecoder):
     """(B, 1 + 3, H, W), edges and colours, -> (B, 3, H, W): `EncoderDecoder` that paints how the picture differs.
 
-    Instance norm takes each channel's mean over the picture away and divides by its deviation. Of a shoe of one colour
-    on a white ground every normalised channel is then the same two values, whatever the colour, so that a network
-    learns very late to follow flat colours. Here what the head makes a colour of is y + atanh(2 colour - 1), y being
-    the encoder-decoder's: the colours themselves where y is 0, before a head that smooths them. Not the paper's.
+    Instance normalisation subtracts each channel's mean over the picture and divides by the deviation. A shoe of one
+    colour on a white ground then gives the same two values in every channel, whatever the colour, and a network learns
+    very late to follow flat colours. Here the input of the head is y + atanh(2 colour - 1), where y is the
+    encoder-decoder's output: with y = 0, the result is the colours themselves. Not part of the paper.
 
     Args:
         in_channels: 4, the colours last. out_channels: 3. head: "tanh", whose inverse is used, or one of its kind with

@@ -66,7 +66,7 @@ class LPIPS(nn.Module):
             photo, face: (B, 3, H, W), RGB in [0, 1], sides of at least 32.
 
         Returns:
-            (B,) float32, 0 for equal images, about .7 for unrelated ones.
+            (B,) float32, 0 for equal images, about 0.7 for unrelated images.
 
         Raises:
             ValueError: other shapes or ranges, or sides that the network cannot take.
