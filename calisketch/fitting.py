@@ -1,6 +1,6 @@
 """What stands behind `CaliSketch.fit`: photos prepared in memory, and Algorithm 1 run on them from given weights.
 
-For more than a few hundred photos prepare a folder once (`tools/prepare.py`) and train with `tools/train.py`.
+For more than a few hundred photos prepare a folder once (`calisketch prepare`) and train with `calisketch train`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
+from . import remedies
 from .boundary import alignment, decoding, images
 from .boundary.colours import takes_colours
 from .datasets.preparing.aligned import align_photo, centre_square, resize
@@ -114,8 +115,8 @@ def fit_generators(
         if error.name is not None and error.name.startswith("calisketch"):
             raise
         raise ModuleNotFoundError(
-            f"fit needs the package {error.name!r}, which is not installed. Install the extra: "
-            "pip install 'calisketch[train]'",
+            f"fit needs the package {error.name!r}, which is not installed. Install the extra train: "
+            f"{remedies.install('train')}",
             name=error.name,
         ) from error
     dataset = PhotosInMemory(photos, size, contour, align)

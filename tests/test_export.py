@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from calisketch import CaliSketch
+from calisketch import CaliSketch, remedies
 from calisketch.__main__ import main
 from calisketch.export import TOLERANCE, ParityError, export, export_folder
 from calisketch.inference.onnx_graph import OPSET
@@ -111,7 +111,7 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in hidden else found(name, *rest))
     assert main(["export", "cuhk-small-256", str(tmp_path / "out")]) == 2
     assert "needs onnx" in (said := capsys.readouterr().err)
-    assert "pip install 'calisketch[export]'" in said
+    assert remedies.install("export") in said
     assert not (tmp_path / "out").exists()
     with pytest.raises(ModuleNotFoundError, match="openvino, which is not installed"):
         CaliSketch(None, network(3, "tanh"), SIDE, engine="openvino")

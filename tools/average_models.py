@@ -4,7 +4,7 @@
 
 For models that went on from the same one, with other losses, rates or lengths: the mean is often better than each
 (Wortsman et al., "Model soups", ICML 2022). Of models that learned from nothing each by itself it paints noise: look at
-what it paints, and measure it on validation photos (`tools/evaluate.py split=validation`) before it is kept.
+what it paints, and measure it on validation photos (`calisketch evaluate split=validation`) before it is kept.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
     python tools/freeze_sketches.py --drawings test data/general256               general photos, the drawing mixture
     python tools/freeze_sketches.py --drawings test data/general256 --verify      draw again, and compare
 
-Each folder is prepared by tools/prepare_cuhk.py, one for each size, or by tools/prepare.py at 256 pixels. A manifest is
-written once: figures that were measured on other sketches do not compare, so a new manifest means measuring every model
-again.
+Each folder is prepared by calisketch prepare-cuhk, one for each size, or by calisketch prepare at 256 pixels. A
+manifest is written once: figures that were measured on other sketches do not compare, so a new manifest means
+measuring every model again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Trainings that build on one another, and the tables that compare them: python tools/recipe.py recipe=small ...
 
-Each run is a ``tools/train.py`` of its own in ``out/NAME``, each table a ``tools/evaluate.py`` (``tools/compare.py``,
-where it names a comparison) in ``out/tables``; what is done is passed over, what was stopped goes on. With ``minutes``
+Each run is a ``calisketch train`` of its own in ``out/NAME``, each table a ``calisketch evaluate`` (``compare``, where
+it names a comparison) in ``out/tables``; what is done is passed over, what was stopped goes on. With ``minutes``
 each run's steps are chosen by how fast this machine turns out to be: a run's ``share`` is of the time that those before
 it have left, and a trial of a few steps is counted in, as is all that a run takes beside its steps. A ``stage`` that is
 a group names several, each with its part of the run's time; a run's own ``common`` is in place of the recipe's. What
@@ -192,13 +192,13 @@ def evaluation(cfg: DictConfig, name: str) -> list[str]:
     table, out = cfg.tables[name], Path(cfg.out)
     (root,) = folders(cfg, [table.data], f"table {name}")
     if "comparison" in table:
-        command = [sys.executable, str(ROOT / "tools" / "compare.py"), f"comparison={table.comparison}"]
+        command = [sys.executable, "-m", "calisketch", "compare", f"comparison={table.comparison}"]
         for key, each in table.models.items():
             command.append(f"models.{key}={quoted(out / each / 'model' if each in cfg.runs else each)}")
         command += [f"data.root={quoted(root)}", f"out={quoted(out / 'tables' / name)}"]
         return [*command, *table.get("set", []), *cfg.evaluate]
     models = [out / each / "model" if each in cfg.runs else each for each in table.models]
-    command = [sys.executable, str(ROOT / "tools" / "evaluate.py"), f"model={listed(models)}"]
+    command = [sys.executable, "-m", "calisketch", "evaluate", f"model={listed(models)}"]
     command += [f"data.root={quoted(root)}", f"out={quoted(out / 'tables' / name)}"]
     if "training" in table:  # what its models were trained on, if not on the set that the test photos are of
         command.append(f"training_root={listed(folders(cfg, table.training, f'table {name}'))}")

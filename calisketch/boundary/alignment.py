@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import weights
+from .. import remedies, weights
 
 Point = tuple[float, float]
 Eyes = tuple[Point, Point]
@@ -119,7 +119,7 @@ def warp(
 
 #: What brings the detector back where `detector_available` says no, as a sentence for messages.
 DETECTOR_REMEDY = (
-    "Install calisketch again, with opencv-python (pip install --force-reinstall calisketch): both belong to it."
+    f"Install OpenCV again, {remedies.reinstall('opencv-python')}; and calisketch too, if a file of it is missing."
 )
 
 

@@ -1,4 +1,4 @@
-"""Comparisons from a configuration: what tools/compare.py and ``python -m calisketch compare`` run."""
+"""Comparisons from a configuration: what ``calisketch compare`` runs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from ..relatives.any_model import load_model
 from ..training.batches import evenly_chosen
 from ..weights import folder as model_folder
 from ..weights import names as model_names
+from .conf_files import conf_dir
 from .hydra_entry import exit_status, wants_tracebacks
-from .train_config import ConfigError, conf_dir, instantiate
+from .train_config import ConfigError, instantiate
 
 _ROW = {"model", "options", "draw", "sketch", "makers", "figures", "note", "paint"}
 _CLAIM = {"says", "better", "worse", "metric", "margin"}

@@ -1,4 +1,4 @@
-"""Evaluation from a configuration: what tools/evaluate.py and ``python -m calisketch evaluate`` run."""
+"""Evaluation from a configuration: what ``calisketch evaluate`` runs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from ..evaluation.running.protocol import TRACKS
 from ..inference.computing import Precision
 from ..pipeline import CaliSketch
 from ..sketching.styles import SketchMixture
+from .conf_files import conf_dir
 from .hydra_entry import exit_status, wants_tracebacks
-from .train_config import ConfigError, conf_dir
+from .train_config import ConfigError
 
 MODES = {"paper": PAPER, "edgeconnect": EDGECONNECT}
 _CHOICES = {"precision": get_args(Precision), "track": TRACKS, "split": SPLITS, "mode": tuple(MODES)}
@@ -198,7 +199,9 @@ def _checked(cfg: DictConfig) -> dict[str, Any]:
     if not isinstance(plain["training_root"], list) or not all(map(_is_text, plain["training_root"])):
         raise ConfigError(f"training_root must be a prepared folder, a list of them, or null; got {folders!r}.")
     if plain["device"] is not None and not _is_text(plain["device"]):
-        raise ConfigError(f"device must be a device's name, such as cpu or cuda, or null; got {plain['device']!r}.")
+        raise ConfigError(
+            f"device must be a device's name, such as cpu, cuda or mps, or null; got {plain['device']!r}."
+        )
     if not _is_text(plain["out"]):
         raise ConfigError(f"out must be a folder; got {plain['out']!r}.")
     for key, choices in _CHOICES.items():

@@ -8,14 +8,18 @@ from collections.abc import Callable, Sequence
 
 import hydra
 import yaml
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException, HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from .train_config import conf_dir
+from .conf_files import conf_dir
 
 UNREADABLE = (HydraException, OmegaConfBaseException, yaml.YAMLError, RecursionError, ValueError, OSError)
 """What composing a configuration from files and overrides ends in, if they cannot be read or put together."""
+
+
+class Unfinished(CompactHydraException):
+    """What a run of several (``--multirun``) ends in that was not all done. An exit would take the others along."""
 
 
 def exit_status(
@@ -29,8 +33,8 @@ def exit_status(
         names_settings: also say in which file the settings are, where they cannot be read.
 
     Returns:
-        What ``run`` returns, or 1 after a configuration that cannot be read, which is told; with HYDRA_FULL_ERROR=1 in
-        the environment its error is raised.
+        What ``run`` returns (of several runs the first that is not 0), or 1 after a configuration that cannot be read,
+        which is told; with HYDRA_FULL_ERROR=1 in the environment its error is raised.
     """
     original, in_full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     status = 0
@@ -44,7 +48,11 @@ def exit_status(
     def task(cfg: DictConfig) -> None:
         nonlocal status
         restore()
-        status = run(cfg)
+        try:
+            own = run(cfg)
+        finally:
+            os.environ["HYDRA_FULL_ERROR"] = "1"
+        status = status or own
 
     entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)
     try:
@@ -52,6 +60,9 @@ def exit_status(
             sys.argv = [original[0], *argv]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing the traceback of a misprint in a file
         entry()
+    except Unfinished as error:
+        complain(f"error: {error}")
+        return 1
     except UNREADABLE as error:
         if in_full == "1":
             raise

@@ -1,10 +1,10 @@
-"""The commands ``reconstruct``, ``paint`` and ``interpolate``: pictures from edges and a few flat colours."""
+"""The command ``pi-rec``, which can paint, reconstruct and interpolate: pictures from edges and a few flat colours."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,28 @@ Answer = Callable[[Path], dict[str, Image.Image]]
 _PAGE: dict[str, Page] = {"auto": "auto", "yes": True, "no": False}
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the three to the commands of ``python -m calisketch``."""
+def main(arguments: Sequence[str]) -> int:
+    """Answers every input; the exit status is 0, 1 if any failed, 2 for arguments that make no sense."""
+    options = _parser().parse_args(arguments)
+    from ..relatives.pi_rec import PIRec  # here: --help need not wait for what it imports
+
+    answers = {"reconstruct": _reconstruct, "paint": _paint, "interpolate": _interpolate}
+    try:
+        answer = answers[options.action](PIRec.from_pretrained(options.model, options.device), options)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"calisketch: {error}", file=sys.stderr)
+        return 2
+    return answer_all(options.inputs, options.out, "-painted", answer)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="calisketch pi-rec",
+        description="Pictures from edges and a few flat colours, by a model of PI-REC.",
+        epilog="Example: calisketch pi-rec paint edges.png --colours flat.png --out painted "
+        "--model runs/small/pi_rec/model",
+    )
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     command = _command(commands, "reconstruct", "reduce photos to edges and a few flat colours, and paint from these")
     command.add_argument("inputs", nargs="+", type=Path, metavar="PHOTO", help="image files and folders of them")
     command.add_argument("--sigma", type=float, default=3.0, help="of Canny, in pixels of 256; more: fewer edges (3)")
@@ -34,7 +54,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument(
         "--layers",
         action="store_true",
-        help="also write edges/NAME and colours/NAME, to be edited and painted from: paint OUT/edges --colours "
+        help="also write edges/NAME and colours/NAME, to be edited and painted from: pi-rec paint OUT/edges --colours "
         "OUT/colours",
     )
 
@@ -54,19 +74,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--to", dest="colours_b", type=Path, required=True, metavar="COLOURS", help="the last")
     command.add_argument("-n", type=int, default=5, help="how many pictures (%(default)s)")
     _add_drawing(command)
-
-
-def run(options: argparse.Namespace) -> int:
-    """Answers every input; the exit status is 0, 1 if any failed, 2 for arguments that make no sense."""
-    from ..relatives.pi_rec import PIRec  # here: other commands need not wait for what it imports
-
-    answers = {"reconstruct": _reconstruct, "paint": _paint, "interpolate": _interpolate}
-    try:
-        answer = answers[options.command](PIRec.from_pretrained(options.model, options.device), options)
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"calisketch: {error}", file=sys.stderr)
-        return 2
-    return answer_all(options.inputs, options.out, "-painted", answer)
+    return parser
 
 
 def _reconstruct(model: PIRec, options: argparse.Namespace) -> Answer:
@@ -117,7 +125,7 @@ def _command(
         action=argparse.BooleanOptionalAction,
         help="with or without a second pass over the picture (with, if the model was trained for it)",
     )
-    command.add_argument("--device", help="e.g. cpu or cuda")
+    command.add_argument("--device", help="cpu, cuda, mps, or auto: the GPU, if there is one (cpu)")
     return command
 
 

@@ -19,27 +19,9 @@ NAMELESS = "model"
 """What a training calls its model's folder; the run above it tells one from another."""
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds ``studio`` to the commands of ``python -m calisketch``."""
-    text = "draw in the browser, on a page that this computer serves (extra app)"
-    command = commands.add_parser("studio", help=text, description=text[0].upper() + text[1:] + ". Ctrl+C ends it.")
-    command.add_argument(
-        "--model",
-        nargs="+",
-        action="extend",
-        help="models to choose from, the first one chosen: names of shipped models, model folders, or "
-        f"https://HOST/FOLDER#sha256=HEX ({model_names.DEFAULT_MODEL})",
-    )
-    command.add_argument(
-        "--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 lets other machines in (%(default)s)"
-    )
-    command.add_argument("--port", type=_port, help="(the first free one from 7860 on)")
-    command.add_argument("--open", action="store_true", help="open the page in the browser")
-    command.add_argument("--device", help="e.g. cpu or cuda")
-
-
-def run(options: argparse.Namespace) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Serves until Ctrl+C or SIGTERM; the exit status is 0, 1 if it cannot be started."""
+    options = _parser().parse_args(arguments)
     from ..studio.serve import StudioError, serve
 
     try:
@@ -55,6 +37,28 @@ def run(options: argparse.Namespace) -> int:
         print(f"calisketch: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    command = argparse.ArgumentParser(
+        prog="calisketch studio",
+        description="Draw in the browser, on a page that this computer serves (extra app). Ctrl+C ends it.",
+        epilog="Example: calisketch studio --open",
+    )
+    command.add_argument(
+        "--model",
+        nargs="+",
+        action="extend",
+        help="models to choose from, the first one chosen: names of shipped models, model folders, or "
+        f"https://HOST/FOLDER#sha256=HEX ({model_names.DEFAULT_MODEL})",
+    )
+    command.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 lets other machines in (%(default)s)"
+    )
+    command.add_argument("--port", type=_port, help="(the first free one from 7860 on)")
+    command.add_argument("--open", action="store_true", help="open the page in the browser")
+    command.add_argument("--device", help="cpu, cuda, mps, or auto: the GPU, if there is one (cpu)")
+    return command
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Training from a configuration: what tools/train.py and ``python -m calisketch train`` run."""
+"""Training from a configuration: what ``calisketch train`` runs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from ..training import CheckpointError, Engine, Interrupted, NonFiniteLoss, OutO
 from ..training.logging import read_metrics
 from ..training.processes import rank_by_environment
 from ..weights import folder as model_folder
+from .conf_files import conf_dir
 from .hydra_entry import complain, exit_status, wants_tracebacks
-from .train_config import ConfigError, check_config, conf_dir, instantiate, names_of, settings_of
+from .train_config import ConfigError, check_config, instantiate, names_of, settings_of
 
 CALLERS = (ValueError, TypeError, OSError, CheckpointError, NonFiniteLoss, OutOfMemory, ProcessLost)
 """Errors that a person can mend, shown without a traceback."""

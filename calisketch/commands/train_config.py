@@ -7,7 +7,6 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -17,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ..training.logging import WANDB_MODES
 from ..training.settings import Settings, check_stages
+from .conf_files import conf_dir
 
 LARGEST = {
     "accumulate": 65_536,
@@ -32,15 +32,6 @@ LARGEST = {
 
 class ConfigError(ValueError):
     """A key or value of the configuration that makes no sense, by its name."""
-
-
-def conf_dir() -> Path:
-    """The configuration folder: inside an installed package, or beside the package in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "conf", package.parent / "conf"):
-        if (folder / "train.yaml").is_file():
-            return folder
-    raise FileNotFoundError(f"no conf/train.yaml beside or in {package}. Install calisketch again.")
 
 
 def check_config(cfg: DictConfig) -> None:
@@ -132,8 +123,8 @@ def check_config(cfg: DictConfig) -> None:
                 _check_arguments(plain, f"{place}.{part}")
     if cfg.data.root is None and cfg.data.stand_in is None:
         raise ConfigError(
-            "data.root is null: give the folder of prepared photos, data.root=FOLDER (made by tools/prepare_cuhk.py or "
-            f"tools/prepare.py at size={cfg.data.size}), or try experiment=smoke/cali_sketch, which needs none."
+            "data.root is null: give the folder of prepared photos, data.root=FOLDER (made by calisketch prepare "
+            f"or prepare-cuhk at size={cfg.data.size}), or try experiment=smoke/cali_sketch, which needs none."
         )
 
 

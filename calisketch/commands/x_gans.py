@@ -1,9 +1,10 @@
-"""The commands ``restore``, ``compress`` and ``decompress``: pictures repaired, photos kept as a few points."""
+"""The command ``x-gans``, which can restore, compress and expand: pictures repaired, photos kept as a few points."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -15,8 +16,24 @@ from ..relatives.x_gans import XGan
 from .files import Beside, answer_all
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the three to the commands of ``python -m calisketch``."""
+def main(arguments: Sequence[str]) -> int:
+    """Answers every input; the exit status is 0, 1 if any failed, 2 for arguments that make no sense."""
+    options = _parser().parse_args(arguments)
+    try:
+        model = XGan.from_pretrained(options.model, options.device)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"calisketch: {error}", file=sys.stderr)
+        return 2
+    return {"restore": _restore, "compress": _compress, "expand": _expand}[options.action](model, options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="calisketch x-gans",
+        description="Pictures repaired, and photos kept as a few of their points, by a model of X-GANs.",
+        epilog="Example: calisketch x-gans compress photos --out small --model runs/small/x_gans/model",
+    )
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     command = _command(
         commands, "restore", "repair pictures that are corrupted as the model was trained for", "PICTURE"
     )
@@ -42,20 +59,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--bits", type=int, default=5, help="of each colour channel, 1 to 8 (%(default)s)")
     command.add_argument("--seed", type=int, default=0, help="of the choice of points (%(default)s)")
 
-    command = _command(commands, "decompress", f"rebuild photos from the files of compress ({ENDING})", "FILE")
+    command = _command(commands, "expand", f"rebuild photos from the files of compress ({ENDING})", "FILE")
     command.add_argument("--paste", action="store_true", help="put the points that are known back into the answer")
-
-
-def run(options: argparse.Namespace) -> int:
-    """Answers every input; the exit status is 0, 1 if any failed, 2 for arguments that make no sense."""
-    try:
-        model = XGan.from_pretrained(options.model, options.device)
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"calisketch: {error}", file=sys.stderr)
-        return 2
-    if options.command == "compress":
-        return _compress(model, options)
-    return _restore(model, options) if options.command == "restore" else _decompress(model, options)
+    return parser
 
 
 def _restore(model: XGan, options: argparse.Namespace) -> int:
@@ -77,7 +83,7 @@ def _compress(model: XGan, options: argparse.Namespace) -> int:
     return answer_all(options.inputs, options.out, "-points", answer, ending=ENDING)
 
 
-def _decompress(model: XGan, options: argparse.Namespace) -> int:
+def _expand(model: XGan, options: argparse.Namespace) -> int:
     def answer(path: Path) -> dict[str, Image.Image]:
         return {"": model.decompress(path, paste=options.paste)}
 
@@ -95,5 +101,5 @@ def _command(
         required=True,
         help="folder of a model that was trained by experiment=paper/x_gans, or https://HOST/FOLDER#sha256=HEX",
     )
-    command.add_argument("--device", help="e.g. cpu or cuda")
+    command.add_argument("--device", help="cpu, cuda, mps, or auto: the GPU, if there is one (cpu)")
     return command

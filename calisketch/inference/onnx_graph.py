@@ -23,6 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .. import remedies
+
 OPSET = 18
 PACKAGES = ("onnx", "onnxscript", "onnxruntime", "openvino")
 _REPORTER = "openvino_telemetry"
@@ -33,8 +35,8 @@ def need_extra(packages: Sequence[str] = PACKAGES) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
-            f"this needs {', '.join(missing)}, which is not installed. Install the extra: pip install "
-            "'calisketch[export]'",
+            f"this needs {', '.join(missing)}, which is not installed. Install the extra export: "
+            f"{remedies.install('export')}",
             name=missing[0],
         )
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import remedies
 from ..pipeline import CaliSketch
 from ..weights.address import is_this_computer
 from .addresses import LONGEST
@@ -55,7 +56,7 @@ def studio(
         try:
             import gradio as gr
         except ImportError as error:
-            raise StudioError("the studio needs the extra app. Install it: pip install 'calisketch[app]'") from error
+            raise StudioError(f"the studio needs the extra app. Install it: {remedies.install('app')}") from error
         from PIL import Image
         from starlette.middleware import Middleware
 

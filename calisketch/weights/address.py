@@ -118,10 +118,7 @@ def how_to_publish(folder: str | os.PathLike[str], loader: str = "CaliSketch") -
     )
     if loader != "CaliSketch":
         return said
-    return (
-        f"{said}\n  python -m calisketch synthesize sketch.png --out faces "
-        f"--model 'https://HOST/FOLDER#sha256={digest}'"
-    )
+    return f"{said}\n  calisketch synthesize sketch.png --out faces --model 'https://HOST/FOLDER#sha256={digest}'"
 
 
 def _parsed(address: str, sha256: str | None) -> tuple[urllib.parse.SplitResult, str]:
@@ -150,7 +147,7 @@ def _parsed(address: str, sha256: str | None) -> tuple[urllib.parse.SplitResult,
     if not given:
         raise ValueError(
             f"{_shown(parts)} was given without a hash, and a model from the web is not loaded by its address alone: "
-            f"got no sha256, expected the SHA-256 of its {CONFIG_FILE}. Its publisher has it (`python -m calisketch "
+            f"got no sha256, expected the SHA-256 of its {CONFIG_FILE}. Its publisher has it (`calisketch "
             "publish FOLDER` prints it). Give from_pretrained(URL, sha256=...), or #sha256=... at the address's end."
         )
     if len(set(given)) > 1:

@@ -1,4 +1,4 @@
-"""tools/compare.py: every shipped comparison holds together, mistakes are named, and a small one runs for real."""
+"""calisketch compare: every shipped comparison holds together, mistakes are named, and a small one runs for real."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ ROWS = [
 
 
 def test_a_small_comparison_for_real(place: Path) -> None:
-    command = [sys.executable, str(Path(__file__).resolve().parents[2] / "tools" / "compare.py"), *ROWS]
+    command = [sys.executable, "-m", "calisketch", "compare", *ROWS]
     command += [f"+models.a='{place / 'a'}'", f"data.root='{place / 'photos'}'", f"out='{place / 'out'}'"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -263,7 +263,7 @@ def test_a_terminal_that_was_closed_does_not_change_the_exit_status(monkeypatch:
 
 def test_no_photos_is_an_error_that_says_how_to_get_some(capfd: pytest.CaptureFixture[str]):
     assert train_command.main(["experiment=paper/cali_sketch"]) == 1
-    assert "tools/prepare_cuhk.py" in capfd.readouterr().err
+    assert "calisketch prepare" in capfd.readouterr().err
 
 
 FEATURES = ["network@system.isn.discriminator=features", "system.isn.discriminator.vgg_width=2"]

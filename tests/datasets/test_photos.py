@@ -65,10 +65,10 @@ def test_a_loader_batches_it(prepared: Path) -> None:
 
 
 def test_a_wrong_root_split_track_or_size_is_explained(prepared: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no such folder.*tools/prepare_cuhk\.py"):
+    with pytest.raises(FileNotFoundError, match=r"no such folder.*calisketch prepare-cuhk "):
         PreparedPhotos(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"no manifest\.json.*tools/prepare\.py"):
+    with pytest.raises(FileNotFoundError, match=r"no manifest\.json.*calisketch prepare "):
         PreparedPhotos(tmp_path / "empty")
     with pytest.raises(ValueError, match=r"prepared at size 64, expected 128.*size=128"):
         PreparedPhotos(prepared, size=128)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from calisketch import CaliSketch
+from calisketch.__main__ import main
 from calisketch.boundary.drafts import binary_edges
 from calisketch.boundary.images import SketchError
 from calisketch.boundary.pictures import Framed
-from calisketch.commands import pi_rec as pi_rec_command
 from calisketch.datasets.drawn.procedural import ProceduralFaces
 from calisketch.inference.computing import Computing
 from calisketch.networks import EncoderDecoder
@@ -313,9 +312,7 @@ def files(model: PIRec, photo: np.ndarray, tmp_path: Path, monkeypatch: pytest.M
 
 
 def command(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    pi_rec_command.add_commands(parser.add_subparsers(dest="command"))
-    return pi_rec_command.run(parser.parse_args(arguments))
+    return main(["pi-rec", *arguments])
 
 
 def made(folder: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from calisketch.__main__ import main
 from calisketch.boundary import alignment, sheet
 from calisketch.boundary.images import SketchError
-from calisketch.commands import sketcher as sketcher_command
 from calisketch.datasets import ProceduralFaces
 from calisketch.networks import UNet
 from calisketch.relatives.sketcher import Sketcher, place_photo
@@ -185,11 +184,8 @@ def test_wrong_photos_options_and_models_are_named(network: UNet, photo: np.ndar
 def test_the_command_draws_files_and_folders(
     network: UNet, photo: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parser = argparse.ArgumentParser()
-    sketcher_command.add_commands(parser.add_subparsers(dest="command"))
-
     def run(*arguments: str) -> int:
-        return sketcher_command.run(parser.parse_args(["draw", *arguments]))
+        return main(["sketcher", "draw", *arguments])
 
     model = Sketcher(network, SIDE).save_pretrained(tmp_path / "model", half=False)
     (tmp_path / "photos" / "more").mkdir(parents=True)

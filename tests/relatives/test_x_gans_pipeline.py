@@ -287,7 +287,7 @@ def test_the_commands(model: XGan, photo: Tensor, tmp_path: Path, capsys: pytest
     (folder / "broken.png").write_bytes(b"nothing")
     given = ["--model", str(model.save_pretrained(tmp_path / "model"))]
 
-    assert main(["compress", str(folder), "--out", str(tmp_path / "files"), "--percent", "8", *given]) == 1
+    assert main(["x-gans", "compress", str(folder), "--out", str(tmp_path / "files"), "--percent", "8", *given]) == 1
     captured = capsys.readouterr()
     assert "2 of 3 done, 1 failed" in captured.out
     assert "broken.png is not an image" in captured.err
@@ -295,27 +295,27 @@ def test_the_commands(model: XGan, photo: Tensor, tmp_path: Path, capsys: pytest
     assert files == [Path("a.xgp"), Path("deep/a.xgp")]
     assert len(read((tmp_path / "files" / "a.xgp").read_bytes()).rows) == round(0.08 * 64 * 64)
 
-    assert main(["decompress", str(tmp_path / "files"), "--out", str(tmp_path / "back"), *given]) == 0
+    assert main(["x-gans", "expand", str(tmp_path / "files"), "--out", str(tmp_path / "back"), *given]) == 0
     back = {
         str(path.relative_to(tmp_path / "back")): Image.open(path).size for path in (tmp_path / "back").rglob("*.*")
     }
     assert back == {"a.png": (64, 64), "deep/a.png": (40, 64)}
     (tmp_path / "files" / "a.xgp").write_bytes(b"nothing")
-    assert main(["decompress", str(tmp_path / "files" / "a.xgp"), "--out", str(tmp_path / "back"), *given]) == 1
+    assert main(["x-gans", "expand", str(tmp_path / "files" / "a.xgp"), "--out", str(tmp_path / "back"), *given]) == 1
     assert "no file of points" in capsys.readouterr().err
 
     mask = np.zeros((64, 64), np.uint8)
     mask[20:40, 20:40] = 255
     (tmp_path / "masks").mkdir()
     Image.fromarray(mask).save(tmp_path / "masks" / "a.png")
-    command = ["restore", str(folder / "a.png"), "--out", str(tmp_path / "restored"), *given]
+    command = ["x-gans", "restore", str(folder / "a.png"), "--out", str(tmp_path / "restored"), *given]
     assert main([*command, "--kept", str(tmp_path / "masks"), "--paste"]) == 0
     restored = np.asarray(Image.open(tmp_path / "restored" / "a.png"))
     assert np.array_equal(restored[20:40, 20:40], as_array(photo)[20:40, 20:40])
     (tmp_path / "masks" / "a.png").unlink()
     assert main([*command, "--kept", str(tmp_path / "masks")]) == 1
     assert "a.png has no masks" in capsys.readouterr().err
-    assert main(["restore", "x.png", "--out", str(tmp_path), "--model", str(tmp_path / "nowhere")]) == 2
+    assert main(["x-gans", "restore", "x.png", "--out", str(tmp_path), "--model", str(tmp_path / "nowhere")]) == 2
     assert "no model" in capsys.readouterr().err
 
 
@@ -328,16 +328,16 @@ def test_compressed_photos_keep_their_subfolders_and_own_masks(model: XGan, phot
             Image.fromarray(saved).save(path)
     given = ["--model", str(model.save_pretrained(tmp_path / "model"))]
     small = tmp_path / "photos" / "small"  # among the photos themselves
-    assert main(["compress", str(tmp_path / "photos"), "--out", str(small), *given]) == 0
-    assert main(["decompress", str(small), "--out", str(small), *given]) == 0
+    assert main(["x-gans", "compress", str(tmp_path / "photos"), "--out", str(small), *given]) == 0
+    assert main(["x-gans", "expand", str(small), "--out", str(small), *given]) == 0
     for name, picture in pictures.items():
         assert (small / f"{name}.xgp").is_file()
         assert Image.open(small / f"{name}.png").size == picture.shape[1::-1]
     assert len(list(small.rglob("*.*"))) == 6
-    command = ["restore", str(tmp_path / "photos" / "b"), str(tmp_path / "photos" / "a"), "--paste", *given]
+    command = ["x-gans", "restore", str(tmp_path / "photos" / "b"), str(tmp_path / "photos" / "a"), "--paste", *given]
     assert main([*command, "--out", str(tmp_path / "one"), "--kept", str(tmp_path / "masks" / "b")]) == 1
     assert (
-        main([*command[:2], *command[3:], "--out", str(tmp_path / "two"), "--kept", str(tmp_path / "masks" / "b")]) == 0
+        main([*command[:3], *command[4:], "--out", str(tmp_path / "two"), "--kept", str(tmp_path / "masks" / "b")]) == 0
     )
     for name in ("x", "y"):
         assert np.array_equal(np.asarray(Image.open(tmp_path / "two" / f"{name}.png")), pictures[f"b/{name}"])

@@ -22,8 +22,8 @@ import pytest
 import torch
 from PIL import Image
 
-pytest.importorskip("gradio", reason="needs the extra app (pip install 'calisketch[app]')")
-pytest.importorskip("gradio_client", reason="needs the extra app (pip install 'calisketch[app]')")
+pytest.importorskip("gradio", reason="needs the extra app")
+pytest.importorskip("gradio_client", reason="needs the extra app")
 
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from calisketch import CaliSketch
+from calisketch import CaliSketch, remedies
 from calisketch.__main__ import main
 from calisketch.commands import studio as studio_command
 from calisketch.networks import EncoderDecoder
@@ -94,7 +94,7 @@ def test_without_gradio_it_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert main(["studio", "--model", model]) == 1
-    assert "pip install 'calisketch[app]'" in one_line(capsys)
+    assert remedies.install("app") in one_line(capsys)
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "x"])

@@ -59,10 +59,10 @@ def test_every_training_of_every_recipe_is_a_configuration_that_holds(name: str)
 def test_every_table_is_an_evaluation_that_composes(name: str) -> None:
     cfg = described(f"recipe={name}")
     for table, settings in cfg.tables.items():
-        command = recipe.evaluation(cfg, table)[1:]
+        command = recipe.evaluation(cfg, table)
         kind = "compare" if "comparison" in settings else "evaluate"
-        assert Path(command[0]).stem == kind
-        evaluation = composed(kind, *command[1:])
+        assert command[1:4] == ["-m", "calisketch", kind]
+        evaluation = composed(kind, *command[4:])
         if kind == "evaluate":
             assert set(evaluation) <= set(OmegaConf.load(conf_dir() / "evaluate.yaml"))
         else:
@@ -97,7 +97,7 @@ def test_one_part_is_chosen_by_its_name_alone() -> None:
 def test_any_folder_is_handed_over_as_it_is_called() -> None:
     cfg = described("recipe=small", "out='over there, it is [mine]'")
     training = composed("train", *recipe.training(cfg, "cuhk")[2:])
-    evaluation = composed("evaluate", *recipe.evaluation(cfg, "general_synthetic")[2:])
+    evaluation = composed("evaluate", *recipe.evaluation(cfg, "general_synthetic")[4:])
     assert training.run_dir == "over there, it is [mine]/cuhk"
     assert evaluation.out == "over there, it is [mine]/tables/general_synthetic"
 
@@ -138,7 +138,7 @@ def test_the_rehearsal_that_a_recipe_names_makes_every_network_and_picture_small
         assert len(widths) == (4 if "scn" in training.system else 2), run
         assert training.data.size == 64
     for table in cfg.tables:
-        assert composed("evaluate", *recipe.evaluation(cfg, table)[2:]).split == "validation"
+        assert composed("evaluate", *recipe.evaluation(cfg, table)[4:]).split == "validation"
 
 
 class Clock:

@@ -27,10 +27,19 @@ ROWS: dict[str, list[int]] = {"200x250": [25, 225], "400x500": [50, 450]}
 VALIDATION_EVERY = 7  # every 7th training subject in manifest order, so that both sexes are in it: 12 of 88
 
 
+def standard_split() -> Path:
+    """The split manifest that comes with the project: inside an installed package, or in a checkout's data folder."""
+    package = Path(__file__).resolve().parents[2]
+    for folder in (package / "data", package.parent / "data"):
+        if (folder / "cuhk_split.json").is_file():
+            return folder / "cuhk_split.json"
+    raise FileNotFoundError(f"no data/cuhk_split.json beside or in {package}. Install calisketch again.")
+
+
 def prepare_cuhk(
     source: str | Path | Sequence[str | Path],
     out: str | Path,
-    split: Mapping[str, str] | str | Path,
+    split: Mapping[str, str] | str | Path | None = None,
     *,
     size: int = 256,
     contour: str = "hed",
@@ -47,10 +56,11 @@ def prepare_cuhk(
     """Prepare the CUHK student set.
 
     source: the release's archives or folders, or one folder that has `photos/` and `sketches/`.
-    split: {subject: "train" | "validation" | "test"}, or the path of the split manifest it is read from.
+    split: {subject: "train" | "validation" | "test"}, or the path of the split manifest it is read from; None:
+        the project's own, `standard_split`.
     The other arguments, the Report and the errors are those of `prepare_photos`; the photos are aligned as they come.
     """
-    splits = split if isinstance(split, Mapping) else read_split(split)
+    splits = split if isinstance(split, Mapping) else read_split(split or standard_split())
     out = Path(out).expanduser()
     images, problems = collect(_only_pairs(source), out)
     report = Report(out, problems=problems)

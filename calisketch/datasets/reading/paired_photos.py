@@ -31,7 +31,7 @@ class PairedPhotos(Dataset[dict[str, Tensor]]):
             there = sorted(photos[0]) if len(photos) else "nothing"
             raise ValueError(
                 f"pairs need items with {drawing!r}, the drawing of each photo; got {there}. Prepare photos together "
-                "with their drawings: tools/prepare_pairs.py, or tools/prepare_cuhk.py for CUHK's."
+                "with their drawings: calisketch prepare-pairs, or calisketch prepare-cuhk for CUHK's."
             )
         if count is not None and (isinstance(count, bool) or not 1 <= count <= len(photos)):
             raise ValueError(f"count must be from 1 to the {len(photos)} pairs that there are; got {count!r}.")

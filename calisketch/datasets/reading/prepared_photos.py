@@ -17,6 +17,7 @@ from calisketch.datasets.border import Corners, inside_mask
 from calisketch.datasets.manifest import MANIFEST, Manifest, read_manifest
 from calisketch.datasets.reading.stored_images import StoredImages
 from calisketch.datasets.shard_journal import unfinished
+from calisketch.remedies import override
 
 __all__ = ["SPLITS", "PreparedPhotos"]
 
@@ -114,12 +115,12 @@ class PreparedPhotos(Dataset[dict[str, Tensor]]):
         return manifest
 
     def _how(self, more: str = "") -> str:
-        more = more or f"out={self.root}"
+        more = more or override("out", self.root)
         kind = getattr(self, "settings", {}).get("kind")
         commands = {
-            "cuhk": f'python tools/prepare_cuhk.py "source=[ARCHIVES OR FOLDERS]" {more}',
-            "photos": f"python tools/prepare.py source=FOLDER {more}",
-            "pairs": f"python tools/prepare_pairs.py source=FOLDER {more}",
+            "cuhk": f'calisketch prepare-cuhk "source=[ARCHIVES OR FOLDERS]" {more}',
+            "photos": f"calisketch prepare source=FOLDER {more}",
+            "pairs": f"calisketch prepare-pairs source=FOLDER {more}",
         }
         chosen = [commands[kind]] if kind in commands else list(commands.values())
         return f"Prepare with: {' or '.join(chosen)}"

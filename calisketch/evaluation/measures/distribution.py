@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ... import weights
+from ... import remedies, weights
 from ...checks import check_image
 from .pixel import to_uint8
 
@@ -109,7 +109,7 @@ def inception_network(state: dict[str, Tensor] | None = None, name: str = "the s
     try:
         from pytorch_fid import inception as published
     except ImportError as error:
-        raise ImportError("FID and KID need pytorch-fid: pip install 'calisketch[train]'") from error
+        raise ImportError(f"FID and KID need pytorch-fid, of the extra train: {remedies.install('train')}") from error
     from torchvision.models import inception_v3
 
     network = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)

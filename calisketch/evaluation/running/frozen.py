@@ -244,8 +244,8 @@ def _what_changed(changed: Sequence[str], count: int, size: str, of_photos: int,
     if of_photos:
         said += (
             f"The photos under {of_photos} of them differ as well: prepare them as the frozen ones were, with the "
-            "versions of constraints.txt: CUHK's official release (200 x 250 pixels) with tools/prepare_cuhk.py, "
-            f"general photos with tools/prepare.py. The frozen ones are: {source or 'not described'}. "
+            "versions of constraints.txt: CUHK's official release (200 x 250 pixels) with calisketch prepare-cuhk, "
+            f"general photos with calisketch prepare. The frozen ones are: {source or 'not described'}. "
         )
     elif of_decisions:
         said += (
