@@ -171,9 +171,11 @@ class PlanFlow(nn.Module):
 
 
 def _filled(scaled: Tensor, given: Tensor | None) -> Tensor:
-    """The network's colours as a whole plan; where a part is given, that part."""
-    plan = torch.cat([(scaled / _SCALE).clamp(-0.5, 0.5), torch.ones_like(scaled[:, :1])], dim=1)
-    return plan if given is None else torch.where(given[:, 3:] > 0, given, plan)
+    """The network's colours as a whole plan. Of a cell that is given in part, the given part keeps its share."""
+    drawn = (scaled / _SCALE).clamp(-0.5, 0.5)
+    if given is not None:
+        drawn = given[:, :3] + (1 - given[:, 3:]) * drawn
+    return torch.cat([drawn, torch.ones_like(drawn[:, :1])], dim=1)
 
 
 def matching_loss(network: PlanFlow, strokes: Tensor, plan: Tensor, given: Tensor) -> Tensor:
