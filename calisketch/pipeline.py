@@ -17,12 +17,26 @@ from .boundary.answers import GROUNDS, Ground
 from .boundary.colours import CHANNELS, Unpainted, beside, need_colours, takes_colours
 from .boundary.images import Polarity
 from .boundary.ink import Page
-from .boundary.kinds import AFile, Calibrated, Face, FaceAndRefined, File, Files, Given, Painted, Pixels, Several, Stack
+from .boundary.kinds import (
+    AFile,
+    Calibrated,
+    Face,
+    FaceAndRefined,
+    Faces,
+    File,
+    Files,
+    Given,
+    Painted,
+    Pixels,
+    Several,
+    Stack,
+)
 from .boundary.placement import Align
 from .boundary.sheet import Sheets, colours_of, inks_of
 from .checks import check_image
 from .inference.computing import Computing, Engine, Precision, checked_device, device_of, on_device
-from .networks import GENERATORS, ColourLed
+from .inference.plans import check_seed, need_plans, planned_colours
+from .networks import GENERATORS, ColourLed, PlanFlow
 from .options import check_channels, check_drawing, checked_options, need_isn, need_scn
 from .stage import Batch, Schedule
 from .weights import folder as model_folder
@@ -49,6 +63,8 @@ class CaliSketch:
             are copied.
         size: side of the images the networks were trained on; every sketch is brought to it.
         info: anything worth keeping with the model, as JSON has it.
+        plan_network: what chooses the colours that nobody gives, a `networks.PlanFlow`, beside an ISN that takes
+            colours; it is copied, too. None: the ISN is left to itself there.
         precision: "fp32", "bf16", or the fastest that is safe ("auto"); `model.precision` says which it is.
         engine: what runs the networks: "eager", "compiled" or "openvino"; see `computing.Computing`.
 
@@ -65,6 +81,7 @@ class CaliSketch:
         size: int,
         info: Mapping[str, Any] | None = None,
         *,
+        plan_network: nn.Module | None = None,
         precision: Precision = "auto",
         engine: Engine = "eager",
     ):
@@ -79,6 +96,12 @@ class CaliSketch:
             raise ValueError(f"a CaliSketch needs one network at least; got None twice. {_CHANNELS_REMEDY}")
         self.scn_generator = None if scn_generator is None else _for_inference(scn_generator)
         self.isn_generator = None if isn_generator is None else _for_inference(isn_generator)
+        if plan_network is not None and not (isinstance(plan_network, PlanFlow) and self.takes_colours):
+            raise ValueError(
+                f"plan_network must be a PlanFlow beside an isn_generator that takes colours (5 channels); got a "
+                f"{type(plan_network).__name__} beside {type(isn_generator).__name__}."
+            )
+        self.plan_network = None if plan_network is None else _for_inference(plan_network)
         self.size = int(size)
         self.info = dict(info or {})
         self._computing = Computing(self.size, precision, engine)
@@ -98,6 +121,11 @@ class CaliSketch:
     def takes_colours(self) -> bool:
         """Whether `synthesize` may be given colours."""
         return self.isn_generator is not None and takes_colours(self.isn_generator)
+
+    @property
+    def varies(self) -> bool:
+        """Whether `synthesize` has more than one face for a sketch."""
+        return self.plan_network is not None
 
     @classmethod
     def from_pretrained(
@@ -120,27 +148,34 @@ class CaliSketch:
             ModelFolderError: the folder is not a whole model of this format.
         """
         networks, config = model_folder.load(folder_of(model, sha256), GENERATORS)
-        if not networks or not networks.keys() <= {"scn", "isn"}:
+        if not networks.keys() & {"scn", "isn"} or not networks.keys() <= {"scn", "isn", "plan"}:
             raise model_folder.ModelFolderError(
-                f"{model} holds the networks {sorted(networks)}; expected 'scn', 'isn' or both. It is no Cali-Sketch "
-                "model."
+                f"{model} holds the networks {sorted(networks)}; expected 'scn', 'isn' or both, and 'plan' perhaps. It "
+                "is no Cali-Sketch model."
             )
         try:
-            loaded = cls(networks.get("scn"), networks.get("isn"), config["size"], config.get("info"))
+            plan = networks.get("plan")
+            loaded = cls(
+                networks.get("scn"), networks.get("isn"), config["size"], config.get("info"), plan_network=plan
+            )
         except ValueError as error:
             raise model_folder.ModelFolderError(f"{model} is no Cali-Sketch model: {error}") from error
         return loaded.to(device, precision=precision, engine=engine)
 
     def __repr__(self) -> str:
-        return model_folder.in_words("CaliSketch", self.size, {"scn": self.scn_generator, "isn": self.isn_generator})
+        return model_folder.in_words("CaliSketch", self.size, self._networks)
+
+    @property
+    def _networks(self) -> dict[str, nn.Module]:
+        """Those that there are, by the names that a folder has for them."""
+        named = {"scn": self.scn_generator, "isn": self.isn_generator, "plan": self.plan_network}
+        return {name: network for name, network in named.items() if network is not None}
 
     def save_pretrained(
         self, folder: str | os.PathLike[str], *, half: bool = True, max_file_bytes: int = model_folder.LARGEST_FILE
     ) -> Path:
         """Write config.json and model.safetensors, or several (float16 unless `half=False`), to a folder; return it."""
-        both = {"scn": self.scn_generator, "isn": self.isn_generator}
-        networks = {name: network for name, network in both.items() if network is not None}
-        return model_folder.save(folder, networks, self.size, self.info, half=half, max_file_bytes=max_file_bytes)
+        return model_folder.save(folder, self._networks, self.size, self.info, half=half, max_file_bytes=max_file_bytes)
 
     def to(
         self,
@@ -160,6 +195,7 @@ class CaliSketch:
         moved._computing.check(here)
         moved.scn_generator = None if self.scn_generator is None else on_device(self.scn_generator, here)
         moved.isn_generator = None if self.isn_generator is None else on_device(self.isn_generator, here)
+        moved.plan_network = None if self.plan_network is None else on_device(self.plan_network, here)
         return moved
 
     def led(self, lead: float) -> CaliSketch:
@@ -265,6 +301,20 @@ class CaliSketch:
     @overload
     def synthesize(self, sketch: Several, strength: float | None = None, **options: Unpack[Face]) -> list[Any]: ...
     @overload
+    def synthesize(self, sketch: File, strength: float | None = None, **options: Unpack[Faces]) -> list[Image]: ...
+    @overload
+    def synthesize(self, sketch: Pixels, strength: float | None = None, **options: Unpack[Faces]) -> Pixels: ...
+    @overload
+    def synthesize(
+        self, sketch: Files[AFile], strength: float | None = None, **options: Unpack[Faces]
+    ) -> list[list[Image]]: ...
+    @overload
+    def synthesize(
+        self, sketch: Stack[Pixels], strength: float | None = None, **options: Unpack[Faces]
+    ) -> list[Pixels]: ...
+    @overload
+    def synthesize(self, sketch: Several, strength: float | None = None, **options: Unpack[Faces]) -> list[Any]: ...
+    @overload
     def synthesize(
         self, sketch: File, strength: float | None = None, **options: Unpack[FaceAndRefined]
     ) -> tuple[Image, Image]: ...
@@ -286,7 +336,13 @@ class CaliSketch:
     ) -> tuple[list[Any], list[Any]]: ...
     @overload
     def synthesize(
-        self, sketch: Given, strength: float | None = None, return_refined: bool = False, **options: Unpack[Painted]
+        self,
+        sketch: Given,
+        strength: float | None = None,
+        return_refined: bool = False,
+        *,
+        variants: int | None = None,
+        **options: Unpack[Painted],
     ) -> Any: ...
     def synthesize(
         self,
@@ -294,6 +350,8 @@ class CaliSketch:
         strength: float | None = None,
         return_refined: bool = False,
         *,
+        variants: int | None = None,
+        seed: int = 0,
         colours: Given | None = None,
         unpainted: Unpainted = "auto",
         polarity: Polarity = "auto",
@@ -309,6 +367,10 @@ class CaliSketch:
         Args:
             return_refined: return (faces, refined): also R_t as it was painted from, hence in the model's resolution,
                 in the kind and place that `calibrate` answers in.
+            variants: so many faces for each sketch, for a model that has several (`varies`): of the seeds ``seed``,
+                ``seed + 1`` ...; None: one face, not in a list and without an axis of its own.
+            seed: 0: the likeliest face. Any other: one drawn by it, the same whenever, alone or in a batch. What is
+                drawn are the colours that nobody gave; the lines stay.
             colours: for a model that takes them (`takes_colours`): a picture of flat strokes of colour that lies on the
                 sketch's sheet, of any size (it is stretched to the sheet's) and of any kind that a sketch may be; one
                 for every sketch, or a list of as many as there are sketches, None among them for no colours. Where it
@@ -320,16 +382,19 @@ class CaliSketch:
         Returns:
             An RGB face of the sketch's size and kind: PIL "RGB" for paths and PIL, an (H, W, 3) array, a (3, H, W) or
             (B, 3, H, W) tensor of the same dtype and range, a list for a list. Outside the model's square field of
-            view the face's edge goes on and fades to white.
+            view the face's edge goes on and fades to white. With ``variants`` arrays and tensors have an axis more:
+            (variants, H, W, 3), (variants, 3, H, W) or (B, variants, 3, H, W); for PIL it is a list for each sketch.
 
         Raises:
-            ValueError: colours for a model that takes none.
+            ValueError: colours for a model that takes none; a seed or variants that are no whole numbers in their
+                bounds, or other than 0 and 1 for a model that has one face for each sketch.
             SketchError: colours that cannot be read, or not as many as sketches.
         """
         painter = need_isn(self.isn_generator, "synthesize")
         strength = checked_options(strength, batch_size, self.scn_generator)
         if colours is not None:
             need_colours(painter)
+        seeds = self._seeds(seed, variants)
         sheets = Sheets(
             sketch,
             self.size,
@@ -342,8 +407,10 @@ class CaliSketch:
         )
         faces, drawings = [], []
         for batch in sheets:
-            refined, painted = self._paint(inks_of(batch), colours_of(batch), strength, device)
-            faces += [sheet.face(face) for sheet, face in zip(batch, painted, strict=True)]
+            refined = self._refined(inks_of(batch), strength, device)
+            painted = [self._painted(refined, colours_of(batch), each, device) for each in seeds]
+            for sheet, *several in zip(batch, *painted, strict=True):
+                faces.append(sheet.face(several[0]) if variants is None else sheet.faces(several))
             if return_refined:
                 drawings += [sheet.drawing(drawing) for sheet, drawing in zip(batch, refined, strict=True)]
         return (sheets.rebuild(faces), sheets.rebuild(drawings)) if return_refined else sheets.rebuild(faces)
@@ -373,7 +440,9 @@ class CaliSketch:
         strength = checked_options(strength, _BATCH, self.scn_generator)
         parts = sketch.split(_BATCH)
         layers = [None] * len(parts) if colours is None else colours.split(_BATCH)
-        faces = [self._paint(*part, strength, None)[1] for part in zip(parts, layers, strict=True)]
+        faces = []
+        for part, layer in zip(parts, layers, strict=True):
+            faces.append(self._painted(self._refined(part, strength, None), layer, 0, None))
         return torch.cat(faces).to(sketch.device)
 
     def fit(
@@ -437,6 +506,7 @@ class CaliSketch:
             settings=settings,
         )
         asked: dict[str, Any] = {"precision": self._computing.asked, "engine": self._computing.engine}
+        asked["plan_network"] = self.plan_network
         return CaliSketch(trained["scn"], trained["isn"], self.size, {**self.info, **note}, **asked)
 
     def _refine(self, ink: Tensor, device: str | torch.device | None) -> Tensor:
@@ -450,15 +520,27 @@ class CaliSketch:
 
         return thinned(refined.float().clamp(0.0, 1.0))
 
-    def _paint(
-        self, ink: Tensor, colours: Tensor | None, strength: float, device: str | torch.device | None
-    ) -> tuple[Tensor, Tensor]:
-        """R_t and P of sketches in the frame (B, 1, size, size)."""
-        refined = ink
-        if strength > 0:
-            refined = torch.lerp(ink, self._refine(ink, device).to(ink.device), float(strength))
-        seen = beside(refined, colours) if self.takes_colours else refined
-        return refined, self._computing.run(need_isn(self.isn_generator, "synthesize"), seen, device)
+    def _refined(self, ink: Tensor, strength: float, device: str | torch.device | None) -> Tensor:
+        """R_t of sketches in the frame (B, 1, size, size)."""
+        if strength == 0:
+            return ink
+        return torch.lerp(ink, self._refine(ink, device).to(ink.device), float(strength))
+
+    def _painted(self, refined: Tensor, colours: Tensor | None, seed: int, device: str | torch.device | None) -> Tensor:
+        """P of R_t: (B, 3, size, size)."""
+        seen = refined
+        if self.takes_colours:
+            if self.plan_network is not None:
+                colours = planned_colours(need_plans(self.plan_network, "a face"), refined, colours, seed)
+            seen = beside(refined, colours)
+        return self._computing.run(need_isn(self.isn_generator, "synthesize"), seen, device)
+
+    def _seeds(self, seed: int, variants: int | None) -> list[int]:
+        """Of each face of a sketch; errors as for `synthesize`."""
+        check_seed(seed, variants)
+        if seed or (variants or 1) > 1:
+            need_plans(self.plan_network, f"seed={seed}" if variants is None else f"variants={variants}, seed={seed}")
+        return list(range(seed, seed + (variants or 1)))
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -59,6 +60,13 @@ def drawing_in_kind(sketch: Sketch, ink: Values, polarity: Polarity, ground: Gro
 def face_in_kind(kind: Kind, face: Values) -> Any:
     """An RGB picture (H, W, 3) in [0, 1] as PIL "RGB", an (H, W, 3) array or a (3, H, W) tensor: as what was given."""
     return Image.fromarray(_to_uint8(face)) if kind.holder == "pil" else _in_kind(kind, face)
+
+
+def several_in_kind(kind: Kind, faces: Sequence[Any]) -> Any:
+    """Faces of one sketch, each as `face_in_kind` gives it: a list of PIL images; or one array or tensor of all."""
+    if kind.holder == "pil":
+        return list(faces)
+    return np.stack(faces) if kind.holder == "array" else torch.stack(list(faces))
 
 
 def _in_kind(kind: Kind, values: Values) -> Any:

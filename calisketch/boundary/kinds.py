@@ -62,12 +62,19 @@ class Painted(Placed, total=False):
 
     colours: Given | None
     unpainted: Unpainted
+    seed: int
 
 
 class Face(Painted, total=False):
     """Of `CaliSketch.synthesize` where it gives back faces alone."""
 
     return_refined: Literal[False]
+
+
+class Faces(Painted):
+    """Of `CaliSketch.synthesize` where it gives several faces for each sketch."""
+
+    variants: int
 
 
 class FaceAndRefined(Painted):

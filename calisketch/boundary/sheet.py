@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from . import images
-from .answers import Ground, drawing_in_kind, face_in_kind
+from .answers import Ground, drawing_in_kind, face_in_kind, several_in_kind
 from .colours import GivenColours, Unpainted
 from .ink import Ink, Page, to_ink
 from .placement import Align, Placement, place
@@ -66,6 +66,10 @@ class Sheet:
         """A face (3, side, side) on the sheet, in the sketch's kind."""
         rgb = self.placement.face_back(face.permute(1, 2, 0).cpu().numpy())
         return face_in_kind(self.sketch.kind, rgb)
+
+    def faces(self, faces: Sequence[Tensor]) -> Any:
+        """Several faces (3, side, side) on the sheet: a list of PIL images, or an array or tensor with an axis more."""
+        return several_in_kind(self.sketch.kind, [self.face(face) for face in faces])
 
 
 class Sheets:
