@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 import torch
+from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor, nn
 
 from ..boundary import images
@@ -17,28 +16,40 @@ from ..boundary.answers import face_in_kind
 from ..boundary.drafts import Draft, frame_of, is_several, one_for_each, read_colours, read_edges
 from ..boundary.images import SketchError
 from ..boundary.ink import Page
+from ..boundary.kinds import Computed, Drawn, File, Given, Pixels, Several
 from ..boundary.pictures import Values, read_picture, to_tensor, to_values
 from ..boundary.sheet import in_batches
 from ..checks import check_image
-from ..inference.computing import Computing, Precision, checked_device, device_of, on_device
-from ..networks import GENERATORS
+from ..inference.computing import Precision, device_of
 from ..options import check_batch_size, check_channels, is_number, whole_number
 from ..sketching.color_domain import checked_settings, color_domain
 from ..sketching.edges import REFERENCE_SIZE, canny, canny_sigma_at
 from ..stage import Batch
-from ..weights import folder as model_folder
-from ..weights import names as model_names
+from .one_network import OneNetwork
 
-NETWORK = "pi_rec"  # in a model folder
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 _BATCH = 8
-_KINDS = {
-    "isn": "calisketch.CaliSketch",
-    "x_gan": "calisketch.XGan",
-    "sketcher": "calisketch.Sketcher",
-}
 
 
-class PIRec:
+class TakenApart(TypedDict, total=False):
+    """Of `PIRec.take_apart`."""
+
+    sigma: float
+    blur: int
+    colours: int
+    second_blur: int
+    seed: int
+
+
+class Reconstructed(Computed, TakenApart, total=False):
+    """Of `PIRec.reconstruct`."""
+
+    refine: bool | None
+
+
+class PIRec(OneNetwork):
     """PI-REC's generator: edges E and colours C become a picture, G(E, C), which a second pass refines, G(E, G(E, C)).
 
     Calling it changes nothing in it: the same input gives the same answer, alone or in any batch (to one level of 255).
@@ -54,6 +65,8 @@ class PIRec:
         ValueError: a size below 1, a network of other channels than 4 -> 3, another precision.
     """
 
+    name, method, system = "pi_rec", "PI-REC", "pi_rec"
+
     def __init__(
         self,
         generator: nn.Module,
@@ -62,13 +75,8 @@ class PIRec:
         *,
         precision: Precision = "auto",
     ):
-        if size < 1:
-            raise ValueError(f"size must be the side of the training images, at least 1; got {size}.")
         check_channels("generator", generator, 1 + 3, 3, "It paints: edges and RGB colours in, an RGB picture out.")
-        self.generator = copy.deepcopy(generator).eval().requires_grad_(False)
-        self.size = int(size)
-        self.info = dict(info or {})
-        self._computing = Computing(self.size, precision)
+        super().__init__(generator, size, info, precision=precision)
 
     @property
     def refines(self) -> bool:
@@ -76,63 +84,18 @@ class PIRec:
         steps = self.info.get("steps")
         return not isinstance(steps, dict) or not steps or "refinement" in steps
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        model: str | os.PathLike[str],
-        device: str | torch.device | None = None,
-        *,
-        sha256: str | None = None,
-        precision: Precision = "auto",
-    ) -> PIRec:
-        """Load a model from its folder, or from "https://HOST/FOLDER".
-
-        sha256: of the model's config.json; needed with an address, see `hub.fetch_model`.
-
-        Raises:
-            FileNotFoundError: no such folder, or a file of it is not there.
-            DownloadError, WrongContent, ValueError: as for `hub.fetch_model`.
-            ModelFolderError: the folder is not a whole model, or one of another kind.
-        """
-        networks, config = model_folder.load(model_names.folder_of(model, sha256), GENERATORS)
-        if networks.keys() != {NETWORK}:
-            other = [f"It is one for {loader}." for name, loader in _KINDS.items() if name in networks]
-            raise model_folder.ModelFolderError(
-                f"{model} is no PI-REC model: it holds the networks {sorted(networks)}; expected {NETWORK!r} alone. "
-                + (other or ["Give the folder of a model that system=pi_rec has trained."])[0]
-            )
-        try:
-            loaded = cls(networks[NETWORK], config["size"], config.get("info"))
-        except ValueError as error:
-            raise model_folder.ModelFolderError(f"{model} is no PI-REC model: {error}") from error
-        return loaded.to(device, precision=precision)
-
-    def __repr__(self) -> str:
-        return model_folder.in_words("PIRec", self.size, {NETWORK: self.generator})
-
-    def save_pretrained(
-        self, folder: str | os.PathLike[str], *, half: bool = True, max_file_bytes: int = model_folder.LARGEST_FILE
-    ) -> Path:
-        """Write config.json and model.safetensors, or several (float16 unless `half=False`), to a folder; return it."""
-        networks = {NETWORK: self.generator}
-        return model_folder.save(folder, networks, self.size, self.info, half=half, max_file_bytes=max_file_bytes)
-
-    def to(self, device: str | torch.device | None = None, *, precision: Precision | None = None) -> PIRec:
-        """A PIRec of the same weights on another device, in another precision; None: as here.
-
-        Raises:
-            ValueError: there is no such device or precision.
-        """
-        moved = copy.copy(self)
-        moved._computing = Computing(self.size, precision or self._computing.asked)
-        here = device_of(self.generator) if device is None else checked_device(device)
-        moved.generator = on_device(self.generator, here)
-        return moved
-
+    @overload
+    def paint(self, edges: File, colours: Given, refine: bool | None = None, **options: Unpack[Drawn]) -> Image: ...
+    @overload
+    def paint(self, edges: Pixels, colours: Given, refine: bool | None = None, **options: Unpack[Drawn]) -> Pixels: ...
+    @overload
+    def paint(
+        self, edges: Several, colours: Given, refine: bool | None = None, **options: Unpack[Drawn]
+    ) -> list[Any]: ...
     def paint(
         self,
-        edges: Any,
-        colours: Any,
+        edges: Given,
+        colours: Given,
         refine: bool | None = None,
         *,
         polarity: images.Polarity = "auto",
@@ -175,9 +138,15 @@ class PIRec:
         painted = self._painted(drafts(), refine, batch_size, device)
         return rebuild([face_in_kind(draft.kind, rgb) for draft, rgb in painted])
 
+    @overload
+    def reconstruct(self, photo: File, **options: Unpack[Reconstructed]) -> Image: ...
+    @overload
+    def reconstruct(self, photo: Pixels, **options: Unpack[Reconstructed]) -> Pixels: ...
+    @overload
+    def reconstruct(self, photo: Several, **options: Unpack[Reconstructed]) -> list[Any]: ...
     def reconstruct(
         self,
-        photo: Any,
+        photo: Given,
         *,
         sigma: float = 3.0,
         blur: int = 25,
@@ -212,9 +181,15 @@ class PIRec:
         painted = self._painted(drafts, refine, batch_size, device)
         return rebuild([face_in_kind(draft.kind, rgb) for draft, rgb in painted])
 
+    @overload
+    def take_apart(self, photo: File, **options: Unpack[TakenApart]) -> tuple[Image, Image]: ...
+    @overload
+    def take_apart(self, photo: Pixels, **options: Unpack[TakenApart]) -> tuple[Pixels, Pixels]: ...
+    @overload
+    def take_apart(self, photo: Several, **options: Unpack[TakenApart]) -> tuple[list[Any], list[Any]]: ...
     def take_apart(
         self,
-        photo: Any,
+        photo: Given,
         *,
         sigma: float = 3.0,
         blur: int = 25,
@@ -246,11 +221,31 @@ class PIRec:
             flats.append(face_in_kind(draft.kind, draft.frame.back(to_values(draft.colours))))
         return rebuild(drawings), rebuild(flats)
 
+    @overload
     def interpolate(
         self,
-        edges: Any,
-        colours_a: Any,
-        colours_b: Any,
+        edges: File,
+        colours_a: Given,
+        colours_b: Given,
+        n: int = 5,
+        refine: bool | None = None,
+        **options: Unpack[Drawn],
+    ) -> list[Image]: ...
+    @overload
+    def interpolate(
+        self,
+        edges: Pixels,
+        colours_a: Given,
+        colours_b: Given,
+        n: int = 5,
+        refine: bool | None = None,
+        **options: Unpack[Drawn],
+    ) -> list[Pixels]: ...
+    def interpolate(
+        self,
+        edges: File | NDArray[Any] | Tensor,
+        colours_a: Given,
+        colours_b: Given,
         n: int = 5,
         refine: bool | None = None,
         *,

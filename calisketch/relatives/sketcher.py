@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor, nn
 
 from ..boundary import alignment, images
 from ..boundary.answers import drawing_in_kind
+from ..boundary.kinds import Computed, File, Given, Pixels, Several
 from ..boundary.pictures import Picture, read_picture, to_tensor
 from ..boundary.placement import Align, Placement, fit_to_square
 from ..boundary.sheet import in_batches
 from ..checks import check_image
-from ..inference.computing import Computing, checked_device, device_of, on_device
-from ..networks import GENERATORS
+from ..inference.computing import Precision
 from ..options import check_batch_size
-from ..sketching.learned import NETWORK, check_draws, sketcher_of
-from ..weights import folder as model_folder
-from ..weights.folder import ModelFolderError
-from ..weights.names import folder_of
+from ..sketching.learned import NETWORK, check_draws
+from .one_network import OneNetwork
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 # How far, as a share of the side, the frame's corners may lie off for a photo to count as aligned already: the
 # detector's eyes are a few pixels off on 256, which at the corners is up to a twentieth.
@@ -35,7 +34,13 @@ _ALIGNED = 0.06
 _LOG = logging.getLogger("calisketch")
 
 
-class Sketcher:
+class Drawn(Computed, total=False):
+    """Of `Sketcher.draw`."""
+
+    align: Align
+
+
+class Sketcher(OneNetwork):
     """Draws photos of faces in one hand, such as an artist's; `systems.photo_to_sketch` trains it on pairs.
 
     Calling it changes nothing in it: a photo has one drawing, alone or in any batch (to one grey level).
@@ -45,62 +50,29 @@ class Sketcher:
         network: (B, 3, H, W) photo -> (B, 1, H, W) sketch, both [0, 1], ink = 1. It is copied.
         size: side of the images it was trained on.
         info: anything worth keeping with the model, as JSON has it.
+        precision: "fp32", "bf16", or the fastest that is safe ("auto").
 
     Raises:
         ValueError: a size below 1, or a network of other channels than 3 -> 1.
     """
 
-    def __init__(self, network: nn.Module, size: int, info: Mapping[str, Any] | None = None):
-        if size < 1:
-            raise ValueError(f"size must be the side of the training images, at least 1; got {size}.")
+    name, method, system = NETWORK, "photo-to-sketch", "photo_to_sketch"
+
+    def __init__(
+        self, network: nn.Module, size: int, info: Mapping[str, Any] | None = None, *, precision: Precision = "auto"
+    ):
         check_draws(network)
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self.size = int(size)
-        self.info = dict(info or {})
-        self._computing = Computing(self.size)
+        super().__init__(network, size, info, precision=precision)
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        model: str | os.PathLike[str],
-        device: str | torch.device | None = None,
-        *,
-        sha256: str | None = None,
-    ) -> Sketcher:
-        """Load a model from its folder, or from "https://HOST/FOLDER" with the sha256 of its config.json.
-
-        Raises:
-            FileNotFoundError: there is no such folder, or a file of it is missing.
-            DownloadError, WrongContent, ValueError: as for `hub.fetch_model`; there is no such device.
-            ModelFolderError: the folder is no whole model of this kind.
-        """
-        folder = folder_of(model, sha256)
-        networks, config = model_folder.load(folder, GENERATORS)
-        try:
-            loaded = cls(sketcher_of(networks, model), config["size"], config.get("info"))
-        except ModelFolderError:
-            raise
-        except ValueError as error:
-            raise ModelFolderError(f"{model} is no photo-to-sketch model: {error}") from error
-        return loaded.to(device)
-
-    def __repr__(self) -> str:
-        return model_folder.in_words("Sketcher", self.size, {NETWORK: self.network})
-
-    def save_pretrained(self, folder: str | os.PathLike[str], *, half: bool = True) -> Path:
-        """Write config.json and model.safetensors (float16 unless `half=False`) to a folder; return it."""
-        return model_folder.save(folder, {NETWORK: self.network}, self.size, self.info, half=half)
-
-    def to(self, device: str | torch.device | None = None) -> Sketcher:
-        """A Sketcher of the same weights on another device, None: on this one; ValueError if there is none such."""
-        moved = copy.copy(self)
-        moved._computing = Computing(self.size)
-        moved.network = on_device(self.network, device_of(self.network) if device is None else checked_device(device))
-        return moved
-
+    @overload
+    def draw(self, photo: File, **options: Unpack[Drawn]) -> Image: ...
+    @overload
+    def draw(self, photo: Pixels, **options: Unpack[Drawn]) -> Pixels: ...
+    @overload
+    def draw(self, photo: Several, **options: Unpack[Drawn]) -> list[Any]: ...
     def draw(
         self,
-        photo: Any,
+        photo: Given,
         *,
         align: Align = "auto",
         batch_size: int = 8,
@@ -147,7 +119,7 @@ class Sketcher:
         check_image(photo, 3, "photo")
         if photo.shape[-2:] != (self.size, self.size):
             raise ValueError(f"photo must be (N, 3, {self.size}, {self.size}); got {tuple(photo.shape)}.")
-        drawn = self._computing.run(self.network, photo.float())
+        drawn = self._computing.run(self.generator, photo.float())
         return (1 - drawn).expand(-1, 3, -1, -1)
 
     def _prepared(self, given: Any, name: str, align: Align) -> _Prepared:
@@ -161,7 +133,7 @@ class Sketcher:
 
     def _drawn(self, prepared: list[_Prepared], device: str | torch.device | None) -> list[Any]:
         seen = torch.stack([each.square for each in prepared])
-        drawn = self._computing.run(self.network, seen, device).cpu().numpy()
+        drawn = self._computing.run(self.generator, seen, device).cpu().numpy()
         return [each.answer(ink) for each, ink in zip(prepared, drawn[:, 0], strict=True)]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, get_args, overload
 
 import numpy as np
 import torch
@@ -19,100 +18,87 @@ from torch import Tensor, nn
 from ..boundary import decoding, images
 from ..boundary.answers import face_in_kind
 from ..boundary.images import SketchError
+from ..boundary.kinds import Computed, File, Given, Pixels, Several
 from ..boundary.pictures import Framed, Picture, Values, read_picture, to_tensor, to_values
 from ..boundary.sheet import in_batches
 from ..checks import check_image
 from ..compression import point_file
 from ..compression.point_file import PointFileError
 from ..compression.point_sampling import Where, known_in_frame, photo_to_points, points_to_picture
-from ..inference.computing import Computing, checked_device, device_of, on_device
-from ..networks import GENERATORS
+from ..inference.computing import Precision, device_of
 from ..options import check_batch_size, check_channels, is_number, whole_number
-from ..weights import folder as model_folder
-from ..weights.names import folder_of
+from .one_network import OneNetwork
+
+if TYPE_CHECKING:
+    from typing_extensions import Required, Unpack
 
 Kind = Literal["pil", "array", "tensor"]
+
+PointFile: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
+APointFile = TypeVar("APointFile", bound=PointFile)
 
 WHITE_TASKS = ("points", "feature_points", "white_block")
 """Corruptions that leave white where the photo is missing."""
 
 _WHITE = 1 - 0.5 / 255  # from here on a channel is as white as 8 bits have it
-_OTHERS = {"isn": "CaliSketch", "pi_rec": "PIRec", "sketcher": "Sketcher"}
 _LOG = logging.getLogger("calisketch")
 
 
-class XGan:
+class Restored(Computed, total=False):
+    """Of `XGan.restore` and `XGan.decompress`."""
+
+    paste: bool
+
+
+class Compressed(TypedDict, total=False):
+    """Of `XGan.compress`."""
+
+    bits: int
+    seed: int
+    out: None
+
+
+class CompressedTo(TypedDict, total=False):
+    """Of `XGan.compress` into a file."""
+
+    bits: int
+    seed: int
+    out: Required[str | os.PathLike[str]]
+
+
+class XGan(OneNetwork):
     """X-GANs' generator: s -> x, trained for one corruption, which ``info["task"]`` names.
 
     Calling it changes nothing in it: the same picture gives the same answer, alone or in any batch (to one grey level).
-    It computes in single precision.
 
     Args:
         generator: G, (B, 3, H, W) corrupted picture -> (B, 3, H, W) restored picture, both RGB in [0, 1]. It is copied.
         size: side of the images it was trained on; every picture is brought to it.
         info: anything worth keeping with the model, as JSON has it; "task" is read.
+        precision: as for `PIRec`; single precision unless it is said otherwise.
 
     Raises:
         ValueError: a size below 1, or a network of other channels than 3 -> 3.
     """
 
-    def __init__(self, generator: nn.Module, size: int, info: Mapping[str, Any] | None = None):
-        if size < 1:
-            raise ValueError(f"size must be the side of the training images, at least 1; got {size}.")
+    name, method, system = "x_gan", "X-GANs", "x_gans"
+
+    def __init__(
+        self, generator: nn.Module, size: int, info: Mapping[str, Any] | None = None, *, precision: Precision = "fp32"
+    ):
         check_channels("generator", generator, 3, 3, "It repairs: an RGB picture in, an RGB picture out.")
-        self.generator = copy.deepcopy(generator).eval().requires_grad_(False)  # dropout off *(a reading)*
-        self.size = int(size)
-        self.info = dict(info or {})
-        self._computing = Computing(self.size, "fp32")
+        super().__init__(generator, size, info, precision=precision)  # dropout off *(a reading)*
 
-    @classmethod
-    def from_pretrained(
-        cls, model: str | os.PathLike[str], device: str | torch.device | None = None, *, sha256: str | None = None
-    ) -> XGan:
-        """Load a model from its folder, or from "https://HOST/FOLDER".
-
-        sha256: of the model's config.json; needed with an address, see `hub.fetch_model`.
-
-        Raises:
-            FileNotFoundError: no such folder, or a file of it is not there.
-            DownloadError, WrongContent, ValueError: as for `hub.fetch_model`.
-            ModelFolderError: the folder is not a whole model, or one of another method.
-        """
-        networks, config = model_folder.load(folder_of(model, sha256), GENERATORS)
-        if networks.keys() != {"x_gan"}:
-            other = next((kind for name, kind in _OTHERS.items() if name in networks), None)
-            remedy = f"It is a model for {other}." if other else "Give the folder of a model that x_gans trained."
-            raise model_folder.ModelFolderError(
-                f"{model} holds the networks {sorted(networks)}; expected 'x_gan'. {remedy}"
-            )
-        try:
-            loaded = cls(networks["x_gan"], config["size"], config.get("info"))
-        except ValueError as error:
-            raise model_folder.ModelFolderError(f"{model} is no X-GANs model: {error}") from error
-        return loaded.to(device)
-
-    def __repr__(self) -> str:
-        return model_folder.in_words("XGan", self.size, {"x_gan": self.generator})
-
-    def save_pretrained(
-        self, folder: str | os.PathLike[str], *, half: bool = True, max_file_bytes: int = model_folder.LARGEST_FILE
-    ) -> Path:
-        """Write config.json and model.safetensors, or several (float16 unless `half=False`), to a folder; return it."""
-        networks = {"x_gan": self.generator}
-        return model_folder.save(folder, networks, self.size, self.info, half=half, max_file_bytes=max_file_bytes)
-
-    def to(self, device: str | torch.device | None = None) -> XGan:
-        """An XGan of the same weights on another device, None: on this one; ValueError: there is no such device."""
-        moved = copy.copy(self)
-        moved._computing = Computing(self.size, "fp32")
-        here = device_of(self.generator) if device is None else checked_device(device)
-        moved.generator = on_device(self.generator, here)
-        return moved
-
+    @overload
+    def restore(self, picture: File, kept: Given | None = None, **options: Unpack[Restored]) -> Image.Image: ...
+    @overload
+    def restore(self, picture: Pixels, kept: Given | None = None, **options: Unpack[Restored]) -> Pixels: ...
+    @overload
+    def restore(self, picture: Several, kept: Given | None = None, **options: Unpack[Restored]) -> list[Any]: ...
     def restore(
         self,
-        picture: Any,
-        kept: Any = None,
+        picture: Given,
+        kept: Given | None = None,
         *,
         paste: bool = False,
         batch_size: int = 8,
@@ -166,9 +152,25 @@ class XGan:
                 answers.append(face_in_kind(each.picture.kind, restored))
         return rebuild(answers)
 
+    @overload
+    def compress(
+        self, photo: File | NDArray[Any], percent: float = 5.0, points: Where = "feature", **options: Unpack[Compressed]
+    ) -> bytes: ...
+    @overload
+    def compress(
+        self, photo: Several, percent: float = 5.0, points: Where = "feature", **options: Unpack[Compressed]
+    ) -> list[bytes]: ...
+    @overload
+    def compress(
+        self, photo: Tensor, percent: float = 5.0, points: Where = "feature", **options: Unpack[Compressed]
+    ) -> Any: ...
+    @overload
+    def compress(
+        self, photo: Given, percent: float = 5.0, points: Where = "feature", **options: Unpack[CompressedTo]
+    ) -> Path: ...
     def compress(
         self,
-        photo: Any,
+        photo: Given,
         percent: float = 5.0,
         points: Where = "feature",
         *,
@@ -226,9 +228,35 @@ class XGan:
             aside.unlink(missing_ok=True)
         return path
 
+    @overload
+    def decompress(
+        self, file: PointFile, *, kind: Literal["pil"] = "pil", **options: Unpack[Restored]
+    ) -> Image.Image: ...
+    @overload
+    def decompress(
+        self, file: PointFile, *, kind: Literal["array"], **options: Unpack[Restored]
+    ) -> NDArray[np.uint8]: ...
+    @overload
+    def decompress(self, file: PointFile, *, kind: Literal["tensor"], **options: Unpack[Restored]) -> Tensor: ...
+    @overload
     def decompress(
         self,
-        file: Any,
+        file: list[APointFile] | tuple[APointFile, ...],
+        *,
+        kind: Literal["pil"] = "pil",
+        **options: Unpack[Restored],
+    ) -> list[Image.Image]: ...
+    @overload
+    def decompress(
+        self, file: list[APointFile] | tuple[APointFile, ...], *, kind: Literal["array"], **options: Unpack[Restored]
+    ) -> list[NDArray[np.uint8]]: ...
+    @overload
+    def decompress(
+        self, file: list[APointFile] | tuple[APointFile, ...], *, kind: Literal["tensor"], **options: Unpack[Restored]
+    ) -> list[Tensor]: ...
+    def decompress(
+        self,
+        file: PointFile | list[APointFile] | tuple[APointFile, ...],
         *,
         kind: Kind = "pil",
         paste: bool = False,
