@@ -13,7 +13,7 @@ from .reading.drawn_photos import DrawnPhotos, drawn_photos
 from .reading.grounded_photos import OtherGrounds, grounded_pairs
 from .reading.joined_photos import JoinedPhotos, prepared_photos
 from .reading.mirrored_photos import MirroredPhotos
-from .reading.mixed_photos import MixedPhotos
+from .reading.mixed_photos import MixedPhotos, with_pairs
 from .reading.moved_photos import VariedPhotos, varied_photos
 from .reading.paired_photos import PairedPhotos, photo_pairs
 from .reading.prepared_photos import PreparedPhotos
@@ -43,4 +43,5 @@ __all__ = [
     "prepare_photos",
     "prepared_photos",
     "varied_photos",
+    "with_pairs",
 ]

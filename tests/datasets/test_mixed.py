@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from calisketch.datasets import MixedPhotos
+from calisketch.datasets import MixedPhotos, with_pairs
 
 
 def part(count: int, **images: float) -> list[dict[str, torch.Tensor]]:
@@ -46,3 +46,22 @@ def test_items_of_every_part_come_as_often_as_said_and_collate() -> None:
 def test_parts_that_do_not_fit_are_refused(parts: list[Any], repeats: list[int] | None, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         MixedPhotos(parts, repeats)
+
+
+def test_pairs_come_as_often_as_their_share_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = part(90, sketch=0.5)
+    asked: list[tuple[Any, ...]] = []
+
+    def pairs(*arguments: Any, **options: Any) -> Any:
+        asked.append((*arguments, options))
+        return part(2, sketch=0.25)
+
+    monkeypatch.setattr("calisketch.datasets.reading.mixed_photos.photo_pairs", pairs)
+    assert with_pairs(photos) is photos
+    mixed = with_pairs(photos, ["here", "there"], "validation", 4, share=0.1)
+    assert len(mixed) == 90 + 10
+    assert asked == [(["here", "there"], "validation", 4, {"inside": True})]
+    assert len(with_pairs(photos, "here", share=0.001)) == 92  # once at least
+    for share in (0.0, 1.0, -0.5):
+        with pytest.raises(ValueError, match="share must be between"):
+            with_pairs(photos, "here", share=share)

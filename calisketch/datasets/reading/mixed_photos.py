@@ -5,13 +5,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-__all__ = ["MixedPhotos"]
+from calisketch.datasets.reading.paired_photos import photo_pairs
+
+__all__ = ["MixedPhotos", "with_pairs"]
 
 
 class MixedPhotos(Dataset[dict[str, Tensor]]):
@@ -68,3 +71,30 @@ class MixedPhotos(Dataset[dict[str, Tensor]]):
 
     def __repr__(self) -> str:
         return f"MixedPhotos({self.parts!r}, repeats={self.repeats})"
+
+
+def with_pairs(
+    photos: Any,
+    pairs: str | Path | Sequence[str | Path] | None = None,
+    split: str = "train",
+    size: int | None = None,
+    *,
+    share: float = 0.1,
+    inside: bool = True,
+) -> Any:
+    """Drawn photos, and pairs of a photo and the drawing that an artist made of it, for configurations.
+
+    photos: a data set whose items have a photo and a ``sketch``, such as `DrawnPhotos`.
+    pairs: a prepared folder or several, as `photo_pairs` takes them; None: photos alone.
+    split, size, inside: of the pairs.
+    share: about so many of the items are pairs: theirs come as often as that takes, once at least.
+
+    Raises ValueError for a share that is not between 0 and 1, and as `photo_pairs` and `MixedPhotos` do.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"share must be between 0 and 1, the share of the items that are pairs; got {share!r}.")
+    if pairs is None:
+        return photos
+    drawn = photo_pairs(pairs, split, size, inside=inside)
+    often = share / (1 - share) * len(photos) / len(drawn)
+    return MixedPhotos([photos, drawn], [1, max(1, round(often))])
