@@ -23,7 +23,7 @@ else:
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.M)
 LINES = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines()]
-PEOPLE = {"train": ["f-005-01", "f-006-01"], "validation": ["f-007-01"], "test": ["m1-007-01", "m1-008-01"]}
+PEOPLE = {"train": ["f-005-01", "f-006-01", "f-007-01"], "validation": ["f-007-01"], "test": ["m1-007-01", "m1-008-01"]}
 NARROW = [f"system.{network}.{part}.width=8" for network in ("scn", "isn") for part in ("generator", "discriminator")]
 STEPS = [f"system.schedules.{stage}.iterations=1" for stage in ("scn", "isn", "joint")]
 #: What makes a command quick, by its first words; nothing else of it is changed.
