@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .calibration_targets import TARGETS, checked_targets, target_map
 from .checks import check_image, check_positive
 from .losses import (
+    blurred_dice,
     dice,
     f1_of_lines,
     feature_matching,
@@ -17,7 +18,6 @@ from .losses import (
     lsgan_discriminator,
     lsgan_generator,
     soft_f1,
-    tolerant_f1_loss,
 )
 from .networks import EncoderDecoder, SNPatchGAN, mean_logit, without_power_iteration
 from .stage import Batch
@@ -49,7 +49,7 @@ class SCN(nn.Module):
         cross_entropy_weight: weight of `losses.line_cross_entropy` with each target, times the target's weight.
         positive_weight: how much more ink counts than paper in it.
         dice_weight: weight of `losses.dice` with each target.
-        tolerant_weight: weight of `losses.tolerant_f1_loss` at 2 pixels with each target.
+        blurred_weight: weight of `losses.blurred_dice` with each target.
 
     Raises:
         ValueError: a negative weight, weights of 0 only, neither contour nor detail, or targets or judged_by that name
@@ -69,7 +69,7 @@ class SCN(nn.Module):
         cross_entropy_weight: float = 0.0,
         positive_weight: float = 1.0,
         dice_weight: float = 0.0,
-        tolerant_weight: float = 0.0,
+        blurred_weight: float = 0.0,
     ):
         super().__init__()
         check_positive("calibration_weight", calibration_weight, zero=True)
@@ -80,7 +80,7 @@ class SCN(nn.Module):
         direct = {
             "cross_entropy_weight": cross_entropy_weight,
             "dice_weight": dice_weight,
-            "tolerant_weight": tolerant_weight,
+            "blurred_weight": blurred_weight,
         }
         for name, weight in {"adversarial_weight": adversarial_weight, **direct}.items():
             check_positive(name, weight, zero=True)
@@ -96,7 +96,7 @@ class SCN(nn.Module):
         self.judged_by = judged_by
         self.adversarial_weight = adversarial_weight
         self.cross_entropy_weight, self.positive_weight = cross_entropy_weight, positive_weight
-        self.dice_weight, self.tolerant_weight = dice_weight, tolerant_weight
+        self.dice_weight, self.blurred_weight = dice_weight, blurred_weight
 
     @property
     def discriminators(self) -> dict[str, nn.Module]:
@@ -159,9 +159,9 @@ class SCN(nn.Module):
             if self.dice_weight:
                 overlap = dice(refined, real[name], inside)
                 terms.setdefault("scn/dice", []).append(share * self.dice_weight * overlap)
-            if self.tolerant_weight:
-                tolerant = tolerant_f1_loss(refined, real[name], 2, inside)
-                terms.setdefault("scn/tolerant", []).append(share * self.tolerant_weight * tolerant)
+            if self.blurred_weight:
+                near = blurred_dice(refined, real[name], inside=inside)
+                terms.setdefault("scn/blurred", []).append(share * self.blurred_weight * near)
         return {name: torch.stack(parts).sum() for name, parts in terms.items()}
 
     @torch.no_grad()

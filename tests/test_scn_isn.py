@@ -7,7 +7,7 @@ import torch
 from skimage.morphology import skeletonize
 
 from calisketch.isn import ISN, PERCEPTUAL_LAYERS, STYLE_LAYERS
-from calisketch.losses import DiffAugment, dice, f1_of_lines, line_cross_entropy, tolerant_f1_loss
+from calisketch.losses import DiffAugment, blurred_dice, dice, f1_of_lines, line_cross_entropy
 from calisketch.networks import LPIPS, VGG19, EncoderDecoder, SNPatchGAN
 from calisketch.scn import SCN
 
@@ -114,13 +114,13 @@ def test_both_weights_of_1_are_the_papers_preset_bit_for_bit(batch: dict[str, to
 
 
 def test_direct_losses_are_added_where_they_have_weight(batch: dict[str, torch.Tensor]) -> None:
-    weights = {"cross_entropy_weight": 2.0, "positive_weight": 3.0, "dice_weight": 0.5, "tolerant_weight": 4.0}
+    weights = {"cross_entropy_weight": 2.0, "positive_weight": 3.0, "dice_weight": 0.5, "blurred_weight": 4.0}
     scn = small_scn(targets={"product": 2.0}, **weights).eval()
     product, refined = batch["contour"] * batch["detail"], batch["refined"]
     got = scn.generator_losses(batch)
     torch.testing.assert_close(got["scn/cross_entropy"], 2 * 2 * line_cross_entropy(refined, product, 3.0))
     torch.testing.assert_close(got["scn/dice"], 2 * 0.5 * dice(refined, product))
-    torch.testing.assert_close(got["scn/tolerant"], 2 * 4 * tolerant_f1_loss(refined, product, 2))
+    torch.testing.assert_close(got["scn/blurred"], 2 * 4 * blurred_dice(refined, product))
 
 
 def test_what_lies_outside_the_photo_is_seen_by_no_loss(batch: dict[str, torch.Tensor]) -> None:

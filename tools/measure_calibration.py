@@ -43,16 +43,18 @@ def items(options: argparse.Namespace) -> Iterator[tuple[Item, list[str]]]:
     """Each item with the names of its groups."""
     photos = PreparedPhotos(options.data, options.split, track="artist" if options.artist else None, inside=True)
     count = min(options.limit or len(photos), len(photos))
+    places = [number * len(photos) // count for number in range(count)]  # the first ones may all be of one source
     if options.artist:
-        for place in range(count):
+        for place in places:
             item = photos[place]
             yield {**item, "sketch": item["artist"]}, ["all"]
         return
     frozen, mixture = FrozenSketches.read(general_drawings(options.split)), DrawingMixture()
     if why := frozen.covers(photos.names, photos.size, frozen.seed):
         raise SystemExit(f"{options.data} is not the folder that drawings are frozen for: {why}.")
-    for place, (name, entry) in enumerate(list(frozen.sketches.items())[:count]):
-        item = photos[place]
+    for place in places:
+        name, item = photos.names[place], photos[place]
+        entry = frozen.sketches[name]
         sketch = draw_frozen(mixture, item["photo"][None], frozen.seed, first_index=place)
         if hashlib.sha256(to_uint8(sketch)[0].tobytes()).hexdigest() != entry["sha256"][str(photos.size)]:
             raise ChangedSketches(f"{name} is not the frozen drawing. Prepare the photos as data/README.md says.")
@@ -94,8 +96,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="a prepared folder with contours")
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
     parser.add_argument("--artist", action="store_true", help="the folder's artists' drawings")
-    parser.add_argument("--limit", type=int, help="only so many photos")
-    parser.add_argument("--taken", type=int, default=100, help="drawings that a fifth of the strokes is taken out of")
+    parser.add_argument("--limit", type=int, help="only so many photos, at even distances")
+    parser.add_argument("--taken", type=int, default=30, help="drawings that a fifth of the strokes is taken out of")
     parser.add_argument("--out", type=Path, help="report, as JSON")
     options = parser.parse_args()
     models = {}

@@ -11,7 +11,7 @@ from .adversarial import (
 from .augmentation import DiffAugment
 from .feature_matching import feature_matching
 from .gradient_penalty import r1_penalty
-from .lines import dice, f1_of_lines, line_cross_entropy, tolerant_f1_loss
+from .lines import blurred_dice, dice, f1_of_lines, line_cross_entropy
 from .perceptual import gram_matrix, perceptual, style
 from .pixel import l1, soft_f1, total_variation, weighted_l1
 from .regions import CROPS, crop_boxes, crops_of, region_weights
@@ -19,6 +19,7 @@ from .regions import CROPS, crop_boxes, crops_of, region_weights
 __all__ = [
     "CROPS",
     "DiffAugment",
+    "blurred_dice",
     "crop_boxes",
     "crops_of",
     "dice",
@@ -36,7 +37,6 @@ __all__ = [
     "region_weights",
     "soft_f1",
     "style",
-    "tolerant_f1_loss",
     "total_variation",
     "vanilla_discriminator",
     "vanilla_generator",

@@ -47,7 +47,7 @@ def test_without_its_losses_there_is_no_discriminator(batch: dict[str, torch.Ten
 
 
 def test_a_few_steps_of_direct_losses_draw_the_lines(batch: dict[str, torch.Tensor]) -> None:
-    weights = {"cross_entropy_weight": 1.0, "positive_weight": 3.0, "dice_weight": 1.0, "tolerant_weight": 1.0}
+    weights = {"cross_entropy_weight": 1.0, "positive_weight": 3.0, "dice_weight": 1.0, "blurred_weight": 1.0}
     (stage,) = system(calibration_weight=0.0, adversarial_weight=0.0, targets={"product": 1.0}, **weights).stages
     network = stage.generators["scn"]
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
