@@ -59,7 +59,8 @@ class FacePainter(nn.Module):
         vgg: of the perceptual and style terms; the pretrained one if None and needed.
         plans: what of the colours is given in training.
         l1_weight, adversarial_weight, perceptual_weight, style_weight, tv_weight: of Eq. 6.
-        lpips_weight, feature_matching_weight: beside it; feature matching is on the crops' discriminator.
+        crop_adversarial_weight, lpips_weight, feature_matching_weight: beside it; the first and the last are of the
+            crops' discriminator.
         region_weight: how much more eyes, brows and mouth count in L1 and LPIPS.
         vgg_side: of the square, at a place drawn for each step, that VGG looks at.
         vgg_share: share of the steps in which it looks; its terms weigh so much more then.
@@ -78,7 +79,8 @@ class FacePainter(nn.Module):
         vgg: VGG19 | None = None,
         plans: ColourPlans | None = None,
         l1_weight: float = 4.0,
-        adversarial_weight: float = 0.1,
+        adversarial_weight: float = 0.05,
+        crop_adversarial_weight: float = 0.3,
         perceptual_weight: float = 0.0,
         style_weight: float = 0.0,
         tv_weight: float = 0.05,
@@ -93,6 +95,7 @@ class FacePainter(nn.Module):
         self.weights = {
             "l1": l1_weight,
             "adversarial": adversarial_weight,
+            "crop_adversarial": crop_adversarial_weight,
             "perceptual": perceptual_weight,
             "style": style_weight,
             "tv": tv_weight,
@@ -155,7 +158,8 @@ class FacePainter(nn.Module):
         if self.weights["adversarial"]:
             _, fake = self._projected(photo, face, looks)
             terms["adversarial"] = hinge_generator(fake)
-        if self.discriminator.crops is not None and (self.weights["adversarial"] or self.weights["feature_matching"]):
+        looks_at_crops = self.weights["crop_adversarial"] or self.weights["feature_matching"]
+        if self.discriminator.crops is not None and looks_at_crops:
             boxes = self._boxes(face)
             made = self._crops(face, batch["refined"].detach(), boxes)
             terms["crop_adversarial"] = hinge_generator(made.logits)
@@ -164,7 +168,7 @@ class FacePainter(nn.Module):
             terms["feature_matching"] = feature_matching(known.features, made.features) / len(made.features)
         if self.weights["perceptual"] or self.weights["style"]:
             terms |= self._vgg_terms(photo, face)
-        weights = {**self.weights, "crop_adversarial": self.weights["adversarial"]}
+        weights = self.weights
         return {f"isn/{name}": weights[name] * term for name, term in terms.items() if weights[name]}
 
     def scores(self, batch: Batch) -> Batch:
