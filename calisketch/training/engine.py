@@ -15,6 +15,7 @@ from lightning_fabric.plugins import MixedPrecision
 from lightning_fabric.strategies import DDPStrategy
 from torch.utils.data import Dataset
 
+from ..remedies import override
 from ..stage import Stage
 from .batches import Draw, evenly_chosen
 from .checkpoint import CheckpointError, check_room, list_checkpoints, load_latest, tidy
@@ -193,7 +194,7 @@ class Engine:
         if wanted > done:
             more = (
                 f" It ended after {done} steps, of now {wanted}; to train it further, use another run_dir with "
-                f"init_from={self.run_dir}."
+                f"{override('init_from', self.run_dir)}."
             )
         self.terminal.say(f"stage {stage.name} is completed in {self.run_dir}: passed over.{more}")
 
@@ -276,7 +277,7 @@ class Engine:
             raise CheckpointError(
                 f"{self.run_dir} stopped within stage {state.stage} at step {state.step}, and stages={pending} would "
                 f"leave it unfinished. Add {state.stage} to stages; or end it there by setting its schedule's "
-                f"iterations to {state.step}; or use another run_dir with init_from={self.run_dir}."
+                f"iterations to {state.step}; or use another run_dir with {override('init_from', self.run_dir)}."
             )
 
     def _check_whose_run(self) -> None:

@@ -70,6 +70,8 @@ def test_a_wrong_root_split_track_or_size_is_explained(prepared: Path, tmp_path:
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"no manifest\.json.*calisketch prepare "):
         PreparedPhotos(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match=r"source=FOLDER 'out=.*/my photos'"):
+        PreparedPhotos(tmp_path / "my photos")
     with pytest.raises(ValueError, match=r"prepared at size 64, expected 128.*size=128"):
         PreparedPhotos(prepared, size=128)
     with pytest.raises(ValueError, match="one of train, validation, test; got 'val'"):
