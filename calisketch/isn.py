@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .boundary.colours import CHANNELS, beside, need_colours, takes_colours
+from .boundary.colours import beside, need_colours, takes_colours
 from .checks import check_image, check_positive
 from .losses import (
     DiffAugment,
@@ -26,7 +26,6 @@ from .losses import (
 from .networks import (
     LPIPS,
     VGG19,
-    ColourLed,
     DiscriminatorOutput,
     EncoderDecoder,
     FeatureDiscriminator,
@@ -315,31 +314,3 @@ class ISN(nn.Module):
                 stacklevel=2,
             )
         return sample
-
-
-def with_colours(generator: nn.Module) -> nn.Module:
-    """A copy of a G2 of one input channel that takes colours too: a `networks.ColourLed` of an encoder-decoder.
-
-    The weights on the new channels are 0, so that without colours its answer is the old one; training goes on from
-    there. Where colours are given, a ColourLed's answer is led by them from the start, and another network's is still
-    the old one.
-
-    Raises:
-        ValueError: a generator that takes colours already, or another number of channels.
-    """
-    said = getattr(generator, "config", None)
-    if not isinstance(said, dict) or said.get("in_channels") != 1:
-        got = "takes colours already" if takes_colours(generator) else f"says of itself {said!r}"
-        raise ValueError(
-            f"colours are added to a generator of one input channel; this {type(generator).__name__} {got}. Give the "
-            "ISN of a model that paints from sketches alone."
-        )
-    build = ColourLed if type(generator) is EncoderDecoder else type(generator)
-    wide = build(**{**said, "in_channels": 1 + CHANNELS})
-    new = wide.state_dict()
-    for name, weight in generator.state_dict().items():
-        if weight.shape != new[name].shape:  # the input is the last of what a convolution sees, its sketch the first
-            weight = torch.cat([weight, weight.new_zeros(new[name][:, weight.shape[1] :].shape)], dim=1)
-        new[name] = weight
-    wide.load_state_dict(new)
-    return wide.train(generator.training)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from calisketch.checks import check_image
 from calisketch.sketching.kernels import grey, vector_length
-from calisketch.sketching.styles import sample_uniforms
+from calisketch.sketching.styles import numbers_of, sample_uniforms
 
 __all__ = [
     "TASKS",
@@ -218,9 +218,7 @@ class Corruption:
             (B, 4, H, W) in [0, 1], float32, on `photo`'s device: the corrupted picture and the kept mask.
         """
         check_image(photo, 3, "photo")
-        indices = [int(k) for k in (index.tolist() if isinstance(index, Tensor) else index)]
-        if len(indices) != photo.shape[0]:
-            raise ValueError(f"index must have one number per photo, {photo.shape[0]}; got {len(indices)}.")
+        indices = numbers_of(index, photo)
         pixels = photo.shape[-2] * photo.shape[-1]
         per_pixel = {"points": 1, "feature_points": 1, "colour_noise": 4}.get(self.task, 0)
         drawn = sample_uniforms(seed, epoch, indices, _DECISIONS + per_pixel * pixels)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from calisketch.checks import check_image, check_positive
 from calisketch.sketching.edges import canny, canny_sigma_at
-from calisketch.sketching.styles import sample_uniforms
+from calisketch.sketching.styles import numbers_of, sample_uniforms
 
 __all__ = ["SparseEdges"]
 
@@ -71,9 +71,7 @@ class SparseEdges:
             TypeError, ValueError: not photos in [0, 1], or not one index for each.
         """
         check_image(photo, (1, 3), "photo")
-        indices = [int(k) for k in (index.tolist() if isinstance(index, Tensor) else index)]
-        if len(indices) != len(photo):
-            raise ValueError(f"index must have one number per photo, {len(photo)}; got {len(indices)}.")
+        indices = numbers_of(index, photo)
         height, width = photo.shape[-2:]
         uniforms = sample_uniforms(seed, epoch, indices, 1 + height * width, stream="edges")
         low, high = self.sigma

@@ -63,6 +63,14 @@ def sample_uniforms(seed: int, epoch: int, index: Sequence[int], count: int, str
     return torch.stack([torch.rand(count, generator=torch.Generator().manual_seed(each)) for each in seeds])
 
 
+def numbers_of(index: Sequence[int] | Tensor, photo: Tensor) -> list[int]:
+    """Each photo's index as a plain number. Raises ValueError if there is not one for each."""
+    numbers = [int(k) for k in (index.tolist() if isinstance(index, Tensor) else index)]
+    if len(numbers) != photo.shape[0]:
+        raise ValueError(f"index must have one number per photo, {photo.shape[0]}; got {len(numbers)}.")
+    return numbers
+
+
 class SketchMixture:
     """Human-like sketches of photos, another style for every sample.
 
@@ -172,10 +180,7 @@ class SketchMixture:
 
     def _draw(self, photo: Tensor, seed: int, epoch: int, index: Sequence[int] | Tensor) -> Tensor:
         check_image(photo, (1, 3), "photo")
-        indices = [int(k) for k in (index.tolist() if isinstance(index, Tensor) else index)]
-        if len(indices) != photo.shape[0]:
-            raise ValueError(f"index must have one number per photo, {photo.shape[0]}; got {len(indices)}.")
-        draws = self._draws(seed, epoch, indices)
+        draws = self._draws(seed, epoch, numbers_of(index, photo))
 
         sketch = photo.new_zeros(photo.shape[0], 1, *photo.shape[-2:])
         for k, name in enumerate(self.names):

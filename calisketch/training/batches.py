@@ -30,12 +30,7 @@ def permutation(count: int, seed: int, epoch: int) -> list[int]:
 
 
 class SampleOrder:
-    """The endless stream of samples: every epoch a new permutation, every batch full (it may straddle two epochs).
-
-    Args:
-        count: samples in the data set.
-        seed: the run's.
-    """
+    """The endless stream of samples: every epoch a new permutation, every batch full (it may straddle two epochs)."""
 
     def __init__(self, count: int, seed: int) -> None:
         if count < 1:

@@ -79,8 +79,7 @@ def list_checkpoints(folder: Path) -> list[Path]:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Reads one checkpoint onto the CPU and compares it with its digest; nothing in the file is executed.
 
-    Raises:
-        CheckpointError: the file is missing, cannot be read, is damaged, or is not a checkpoint of this format.
+    Raises CheckpointError: the file is missing, cannot be read, is damaged, or is not a checkpoint of this format.
     """
     if path.suffix == ".pt":
         raise OtherVersion(_of_old_format(path))
@@ -140,11 +139,7 @@ def load_latest(folder: Path, *, set_aside: bool = False) -> dict[str, Any] | No
 
 
 def find_checkpoint(source: str | Path) -> Path:
-    """The checkpoint meant by a run folder (its newest) or by the path of a checkpoint itself.
-
-    Raises:
-        CheckpointError: there is none.
-    """
+    """The checkpoint meant by a run folder (its newest) or by its own path. Raises CheckpointError if there is none."""
     path = Path(source).expanduser()
     if path.is_file():
         return path
@@ -168,12 +163,8 @@ def tidy(folder: Path) -> None:
 def check_room(folder: Path, needed: int) -> None:
     """Finds out before the training, not after its first thousand steps, whether checkpoints can be written.
 
-    Args:
-        folder: the run's checkpoint folder, made when missing.
-        needed: bytes of one checkpoint, about.
-
-    Raises:
-        CheckpointError: the folder cannot be written to, or its disk is too full for a single checkpoint.
+    The folder is made when missing; ``needed`` is about how many bytes one takes. Raises CheckpointError: the folder
+    cannot be written to, or its disk is too full for a single checkpoint.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

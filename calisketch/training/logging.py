@@ -23,9 +23,7 @@ WANDB_MODES = ("auto", "online", "offline", "disabled")
 class MetricsFile:
     """A run's figures, one JSON object a line, each flushed as it is written.
 
-    Args:
-        path: the file; made when missing.
-        total: steps of the whole run that are restored: lines of later steps, which will be run again, are removed.
+    total: steps of the whole run that are restored: lines of later steps, which will be run again, are removed.
     """
 
     def __init__(self, path: Path, total: int = 0) -> None:
@@ -46,8 +44,7 @@ class MetricsFile:
     def write(self, record: Mapping[str, Any]) -> None:
         """Adds one line; numbers that are not finite become null.
 
-        Raises:
-            OSError: a full disk, say; what part of the line came through is taken out when the run is resumed.
+        Raises OSError: a full disk, say; what part of the line came through is taken out when the run is resumed.
         """
         line = memoryview((json.dumps(_finite(record)) + "\n").encode())
         try:
@@ -62,12 +59,7 @@ class MetricsFile:
 
 
 class Terminal:
-    """A progress bar with the time left, or, when the output is no terminal, plain lines.
-
-    Args:
-        quiet: say nothing at all.
-        stream: where to; standard error if None.
-    """
+    """A progress bar with the time left, or, when the output is no terminal, plain lines; to standard error."""
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
         self.quiet = quiet
@@ -130,9 +122,7 @@ class Tracker:
         mode: "auto" is online if a key is configured (WANDB_API_KEY or netrc), else offline; "online", "offline",
             "disabled" as they say.
         run_dir: where the offline files and the run's identity are kept, so that a resumed run is the same run.
-        project: of W&B.
-        name: of the run.
-        config: what to show beside the curves.
+        project, name, config: of W&B, of the run, and what to show beside the curves.
 
     Raises:
         ValueError: another mode.
@@ -178,14 +168,7 @@ class Tracker:
 
     def picture(self, name: str, picture: Image.Image, total: int) -> None:
         """A preview grid."""
-        if self._run is None:
-            return
-        try:
-            import wandb
-
-            self._try({name: wandb.Image(picture)}, total)
-        except Exception as error:
-            self._give_up(error)
+        self._try({name: picture}, total)
 
     def close(self) -> None:
         """Ends the W&B run."""
@@ -200,6 +183,11 @@ class Tracker:
         if self._run is None:
             return
         try:
+            for name, picture in figures.items():
+                if isinstance(picture, Image.Image):
+                    import wandb
+
+                    figures = {**figures, name: wandb.Image(picture)}
             self._run.log(figures, step=total)
         except Exception as error:
             self._give_up(error)
@@ -210,13 +198,7 @@ class Tracker:
 
 
 class Logs:
-    """The three together, as the loop uses them.
-
-    Args:
-        terminal: of this process.
-        metrics: the file, None on all processes but the first.
-        tracker: W&B.
-    """
+    """The three together, as the loop uses them; the file and W&B are None on all processes but the first."""
 
     def __init__(self, terminal: Terminal, metrics: MetricsFile | None, tracker: Tracker | None) -> None:
         self.terminal, self.metrics, self.tracker = terminal, metrics, tracker

@@ -19,15 +19,10 @@ def only_writer(
 ) -> Iterator[None]:
     """Holds a lock on an existing folder; the kernel releases it when the process ends, however it ends.
 
-    Where the system or the file system has no such locks (Windows, some network folders) nothing is locked.
+    Nothing is written there. Where the system or the file system has no such locks (Windows, some network folders)
+    nothing is locked. wait: seconds for a holder to end. say: gets one line when there is something to wait for.
 
-    Args:
-        folder: what is locked; nothing is written there.
-        wait: seconds to wait for a holder to end.
-        say: gets one line when there is something to wait for.
-
-    Raises:
-        CheckpointError: another process holds it.
+    Raises CheckpointError: another process holds it.
     """
     try:
         import fcntl

@@ -29,10 +29,8 @@ def write_packed(path: Path, tree: Any, kind: str, version: int, *, also: Path |
     """Writes a tree aside, fsyncs it and gives it its name; on failure nothing is left.
 
     Args:
-        path: the file.
         tree: dicts, lists, tuples, strings, numbers, booleans, None and tensors of any device.
-        kind: what the file is, compared in reading.
-        version: of the format of the tree.
+        kind, version: what the file is, compared in reading, and the version of the tree's format.
         also: a second name in the same folder, which the file gets first.
 
     Raises:
@@ -62,15 +60,9 @@ def write_packed(path: Path, tree: Any, kind: str, version: int, *, also: Path |
 
 
 def read_packed(path: Path, kind: str, newest: int) -> tuple[int, Any]:
-    """Reads a file of ``write_packed``, tensors onto the CPU.
+    """Reads a file of ``write_packed``, tensors onto the CPU: its version and the tree.
 
-    Args:
-        path: the file.
-        kind: what it has to be.
-        newest: the newest version whose tree is understood; that of a newer, undamaged one is None.
-
-    Returns:
-        Its version and the tree.
+    newest: the newest version whose tree is understood; that of a newer, undamaged one is None.
 
     Raises:
         OSError: there is no such file, or it may not be opened.

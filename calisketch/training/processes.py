@@ -61,11 +61,7 @@ class Started:
 
 
 def started_by_torchrun() -> Started | None:
-    """What torchrun started, None without it.
-
-    Raises:
-        ValueError: machines with different numbers of processes.
-    """
+    """What torchrun started, None without it. Raises ValueError for machines with different numbers of processes."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     local, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])

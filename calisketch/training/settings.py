@@ -102,11 +102,7 @@ class Settings:
 
 
 def check_stages(only: Sequence[str] | None, names: Sequence[str]) -> None:
-    """Checks a choice of stages.
-
-    Raises:
-        ValueError: a stage that there is not, or none at all; or a name that no checkpoint could be found again by.
-    """
+    """Raises ValueError: a stage that there is not, or none; or a name that no checkpoint could be found again by."""
     if odd := [name for name in names if not re.fullmatch(r"[a-z0-9_]{1,64}", name)]:
         raise ValueError(f"a stage's name stands in its checkpoints' and must be of a-z, 0-9 and _; got {odd}.")
     if only is None:

@@ -78,18 +78,7 @@ class StageBatches:
 
 
 class StageRun:
-    """Runs one stage.
-
-    Args:
-        stage: what is trained.
-        state: the run's; restored or new.
-        batches: the stage's.
-        settings: the engine's.
-        fabric: launched.
-        logs: where figures and pictures go.
-        stop: whether a signal asks for an end.
-        run_dir: for checkpoints and previews.
-    """
+    """Runs one stage of a run, whose ``state`` is restored or new, on a launched ``fabric``."""
 
     def __init__(
         self,
@@ -113,9 +102,8 @@ class StageRun:
     def run(self) -> None:
         """Steps until the iterations are done or the plateau is reached.
 
-        Raises:
-            NonFiniteLoss: a term stopped being a number; nothing was saved since.
-            Interrupted: a signal asked for it; everything is saved.
+        Raises NonFiniteLoss: a term stopped being a number, nothing was saved since; Interrupted: a signal asked for
+        it, everything is saved.
         """
         with closing(self.batches.train.after(self.state.images)) as batches:
             self._run(batches)

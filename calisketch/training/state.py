@@ -28,14 +28,10 @@ InitFrom = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
 class RunState:
     """Networks, averages, optimizers, counters and random generators of a run, saved and restored as a whole.
 
-    Args:
-        stages: every stage of the system, in order; a name stands for the same network in each.
-        ema_decay: of the generators' moving averages.
-        scaler: the gradient scaler of 16-mixed, if any.
-        config: the resolved configuration, plain containers; kept beside the weights.
+    stages: every stage of the system, in order; a name stands for the same network in each. config: the resolved
+    configuration, plain containers; kept beside the weights.
 
-    Raises:
-        ValueError: no stages, two stages of one name, or one name for two networks.
+    Raises ValueError: no stages, two stages of one name, or one name for two networks.
     """
 
     def __init__(
@@ -134,11 +130,7 @@ class RunState:
         return 4 * generators + 3 * discriminators
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes up a checkpoint of this run.
-
-        Raises:
-            CheckpointError: it is of a system with other networks.
-        """
+        """Takes up a checkpoint of this run. Raises CheckpointError: it is of a system with other networks."""
         for name in (*self.generators, *self.discriminators):
             if name not in state["generators"] and name not in state["discriminators"]:
                 raise CheckpointError(f"the checkpoint has no network {name!r}: it is of another system.")

@@ -209,16 +209,9 @@ class AdversarialStep:
 
 
 def check_finite(report: Mapping[str, Mapping[str, float]], stage: str, step: int, *, scaled: bool = False) -> None:
-    """Stops a run whose loss terms are no longer numbers.
+    """Raises NonFiniteLoss, naming each term of ``StepReport.read()`` that is no finite number.
 
-    Args:
-        report: ``StepReport.read()``.
-        stage: for the message.
-        step: for the message.
-        scaled: gradients may overflow (16-mixed): the scaler has skipped that step, only loss terms count.
-
-    Raises:
-        NonFiniteLoss: naming each such term.
+    scaled: gradients may overflow (16-mixed): the scaler has skipped that step, only loss terms count.
     """
     groups = ("discriminator", "generator") + (() if scaled else ("gradient_norm",))
     found = [

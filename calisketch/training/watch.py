@@ -35,12 +35,7 @@ class Watch:
         self.skipped, self.skips_in_a_row, self.low_steps = {}, {}, {}
 
     def see(self, report: Report, stage: str, step: int) -> list[str]:
-        """Takes note of one step; every step of a stage, in order.
-
-        Args:
-            report: ``StepReport.read()``.
-            stage: its name.
-            step: steps of the stage that are done.
+        """Takes note of one step's ``StepReport.read()``; every step of a stage, in order.
 
         Returns:
             What has to be said to the person, if anything.

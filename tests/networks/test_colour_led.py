@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from calisketch.boundary.colours import beside, takes_colours
-from calisketch.isn import with_colours
 from calisketch.networks import ColourLed, EncoderDecoder, MRUUNet, UNet, without_colours
+from tools.add_colour import with_colours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

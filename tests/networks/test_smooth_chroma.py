@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from calisketch.inference.rewriting import for_inference
-from calisketch.isn import with_colours
 from calisketch.networks import VGG19, ColourLed, EncoderDecoder, UNet, enlarged, with_head
 from calisketch.networks.heads import SmoothChroma, make_head
+from tools.add_colour import with_colours
 
 
 @pytest.mark.parametrize("factor", [2, 4])

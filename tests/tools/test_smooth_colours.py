@@ -11,9 +11,9 @@ import torch
 from composing import composed
 
 from calisketch import CaliSketch
-from calisketch.isn import with_colours
 from calisketch.networks import EncoderDecoder
 from calisketch.networks.heads import SmoothChroma
+from tools.add_colour import with_colours
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "smooth_colours.py"
 
