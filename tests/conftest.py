@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -17,6 +19,23 @@ from calisketch.boundary import alignment  # first: before anything imports torc
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+
+
+with suppress(ImportError):  # where the extra `train` is
+    import yaml
+    from hydra._internal.hydra import Hydra
+
+    if yaml.__with_libyaml__:  # OmegaConf builds its loader on this one: libyaml reads the same in less time
+        yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[misc]
+    # Hydra composes every configuration twice, the first time to see whether it asks for a sweep. Within the process of
+    # the tests none does; the processes that they start are as they are.
+    Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
+
+
+def pytest_collection_finish() -> None:
+    """What importing and collecting left stays: the garbage collector need not walk through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

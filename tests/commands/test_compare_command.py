@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import warm_start
 from composing import composed
 from PIL import Image
 
@@ -84,9 +83,9 @@ ROWS = [
 
 
 def test_a_small_comparison_for_real(place: Path) -> None:
-    command = [sys.executable, "-m", "calisketch", "compare", *ROWS]
+    command = ["-m", "calisketch", "compare", *ROWS]
     command += [f"+models.a='{place / 'a'}'", f"data.root='{place / 'photos'}'", f"out='{place / 'out'}'"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = warm_start.run(command, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "| b (twice) |" in done.stdout
     report = json.loads((place / "out" / "small.json").read_text())

@@ -169,7 +169,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for place in range(3):
             photo = ProceduralFaces(3, 64, seed=len(split))[place]["photo"]
             Image.fromarray(to_uint8(photo[None])[0]).save(folder / "raw" / split / f"{place}.png")
-    prepare_photos([folder / "raw"], folder / "prepared", size=64, contour="none", align=False)
+    prepare_photos([folder / "raw"], folder / "prepared", size=64, contour="none", align=False, workers=0)
     return folder / "prepared"
 
 

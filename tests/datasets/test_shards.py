@@ -9,13 +9,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_start
 from PIL import Image
 from preparing import TAR, dates, prepare, tree
 
@@ -26,7 +26,7 @@ from calisketch.datasets.shard_journal import PREPARING, Journal, journal_state
 
 def command(root: Path, source: Path, out: Path, *more: str) -> list[str]:
     options = ["size=32", "contour=none", "align=false", f"source={source}", f"out={out}"]
-    return [sys.executable, str(root / "tools" / "prepare.py"), *more, *options]
+    return ["-m", "calisketch", "prepare", *more, *options]
 
 
 @pytest.mark.parametrize("form", [{}, TAR], ids=["folder", "tar"])
@@ -79,11 +79,11 @@ def interrupt(
     arguments: list[str], journal: Path, number: signal.Signals, made: int = 20
 ) -> tuple[int, str, list[int]]:
     """Start a command, send it a signal when so many photos are made; (status, what it said, its processes)."""
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    process = warm_start.start(arguments, stderr=subprocess.STDOUT, start_new_session=True)
     for _ in range(12000):
         if journal.exists() and journal.read_bytes().count(b'"files"') >= made:
             break
-        assert process.poll() is None, process.communicate()[0].decode()
+        assert process.poll() is None, process.communicate()[0]
         time.sleep(0.005)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
@@ -91,8 +91,8 @@ def interrupt(
         os.killpg(process.pid, number)  # as a terminal does
     else:
         process.send_signal(number)
-    said = process.communicate(timeout=60)[0].decode()
-    return process.returncode, said, pids
+    said = process.communicate(timeout=60)[0]
+    return process.wait(), said, pids
 
 
 def all_end(pids: list[int]) -> bool:
@@ -159,11 +159,11 @@ def test_two_processes_at_the_same_shard_do_no_harm(tmp_path: Path, root: Path) 
     source, out = copies(tmp_path / "source", 120), tmp_path / "out"
     prepare(source, tmp_path / "one", **TAR)
     same = command(root, source, out, "output=tar", "tar_photos=3", "shard=0", "shards=2")
-    other = subprocess.Popen(same, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    other = warm_start.start(same, stderr=subprocess.STDOUT)
     while not (out / PREPARING / "shard-00000-of-00002").exists() and other.poll() is None:
         time.sleep(0.005)
     report = prepare(source, out, shard=0, shards=2, **TAR)
-    said = other.communicate(timeout=120)[0].decode()
+    said = other.communicate(timeout=120)[0]
     assert "Traceback" not in said
     assert "shard 1 of 2 is not done" in said + str(report)
     prepare(source, out, shard=1, shards=2, **TAR)
@@ -172,10 +172,7 @@ def test_two_processes_at_the_same_shard_do_no_harm(tmp_path: Path, root: Path) 
 
 def launch(root: Path, source: Path, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     asked = ["--multirun", "shard=range(0,2)", "shards=2", *more]
-    return subprocess.run(
-        command(root, source, folder / "many", *asked), capture_output=True, text=True, cwd=folder, timeout=300,
-        check=False,
-    )  # fmt: skip
+    return warm_start.run(command(root, source, folder / "many", *asked), cwd=folder, timeout=300)
 
 
 def test_hydras_joblib_launcher_gives_what_one_process_gives(source: Path, tmp_path: Path, root: Path) -> None:

@@ -22,8 +22,8 @@ from calisketch.systems import CaliSketchSystem
 from calisketch.training import Engine
 from calisketch.training.logging import read_metrics
 
-STEPS = 100
-LAST = 40
+STEPS = 60
+LAST = 25
 FIRST_STEP = 5e-3
 """How far a term may be off in the first step, where only the arithmetic differs: bf16 keeps 8 bits."""
 LATER = 0.05

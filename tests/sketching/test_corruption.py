@@ -204,7 +204,7 @@ def test_scenes_of_a_prepared_folder_are_those_of_its_split(tmp_path: Path) -> N
     for split, colour in (("train", "red"), ("test", "blue")):
         (tmp_path / "photos" / split).mkdir(parents=True)
         Image.new("RGB", (64, 64), colour).save(tmp_path / "photos" / split / "one.png")
-    prepare_photos([tmp_path / "photos"], tmp_path / "prepared", size=32, contour="none", align=False)
+    prepare_photos([tmp_path / "photos"], tmp_path / "prepared", size=32, contour="none", align=False, workers=0)
     assert Scenes(tmp_path / "prepared")(0.5, 16)[:, 0, 0].tolist() == pytest.approx([1, 0, 0], abs=0.02)
     assert Scenes(tmp_path / "prepared", split="test")(0.5, 16)[:, 0, 0].tolist() == pytest.approx([0, 0, 1], abs=0.02)
     with pytest.raises(ValueError, match="split must be one of"):

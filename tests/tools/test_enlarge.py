@@ -164,6 +164,7 @@ def test_its_onnx_file_answers_as_the_model_does(head: str, tmp_path: Path) -> N
     torch.manual_seed(0)
     isn = CoarseToFine(1, 3, 4, 1, head=head, fine_width=3)
     torch.nn.init.normal_(isn.fine_output.weight, 0, 0.1)
-    model = CaliSketch(CoarseToFine(1, 1, 4, 1, fine_width=3), isn, 64)
+    scn = None if head == "tanh" else CoarseToFine(1, 1, 4, 1, fine_width=3)  # a graph takes seconds: each of them once
+    model = CaliSketch(scn, isn, 64)
     made = export_folder(model.save_pretrained(tmp_path / "model"), tmp_path / "onnx")  # compares each with the model
-    assert sorted(made) == ["cali_sketch", "isn", "scn"]
+    assert sorted(made) == (["isn"] if scn is None else ["cali_sketch", "isn", "scn"])

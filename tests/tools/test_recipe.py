@@ -7,12 +7,12 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import warm_start
 from composing import composed
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
@@ -283,10 +283,7 @@ print("ready", flush=True)
 time.sleep(60)
 """
     script = f"import sys; sys.path.insert(0, {str(TOOLS)!r}); import recipe; recipe._run('it', sys.argv[1:])"
-    command = [sys.executable, "-c", script, sys.executable, "-c", training]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as told:
+    with warm_start.start(["-c", script, sys.executable, "-c", training], start_new_session=True) as told:
         while told.stdout.readline() != "ready\n":  # type: ignore[union-attr]
             assert told.poll() is None
         if number == signal.SIGINT:
@@ -322,15 +319,15 @@ def test_a_recipe_trains_and_a_mistake_is_its_exit_status(tmp_path: Path) -> Non
     prepare_photos(photos, tmp_path / "data", size=32, align=False, contour="none", validation_share=0.25, workers=1)
     settings = ["stages=[scn]", "data.size=32", "system.scn.contour=false", "system.schedules.scn.iterations=3"]
     command = [
-        *(sys.executable, str(TOOLS / "recipe.py"), "recipe=small", f"data.cuhk={tmp_path / 'data'}", "only=[scn]"),
+        *(str(TOOLS / "recipe.py"), "recipe=small", f"data.cuhk={tmp_path / 'data'}", "only=[scn]"),
         *("size=32", "common=['experiment=smoke/cali_sketch']", "runs.scn.data=[cuhk]", f"out={tmp_path / 'out'}"),
         f"runs.scn.set={recipe.listed(settings)}",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = warm_start.run(command, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "stage scn is done after 3 steps" in done.stdout + done.stderr
     command.append("only=[nonsense]")
-    failed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    failed = warm_start.run(command, timeout=120)
     assert failed.returncode == 1
     assert "only names ['nonsense']" in failed.stderr
 

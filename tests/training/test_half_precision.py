@@ -6,13 +6,12 @@ import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import warm_start
 from overflowing import engine, overflow
 from toy_runs import assert_equal, stop_at, timeless
 from toy_stages import Photos, draw, stages
@@ -125,8 +124,7 @@ def test_gradients_that_overflow_for_ever_end_the_run_with_a_remedy(tmp_path: Pa
 @pytest.mark.slow
 def test_an_overflow_in_one_process_skips_the_step_in_both(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(HERE / "overflowing.py"), str(tmp_path)]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = warm_start.run([str(HERE / "overflowing.py"), str(tmp_path)], env=environment, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert first["skipped"] == second["skipped"] == {"generator": 1, "discriminator": 1}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+import warm_start
 from killed_runs import train
 from toy_runs import assert_equal, timeless
 
@@ -19,12 +18,6 @@ from calisketch.training.logging import read_metrics
 from calisketch.training.ownership import only_writer
 
 HERE = Path(__file__).parent
-
-
-def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, **options)
 
 
 def assert_same_run(left: Path, right: Path) -> None:
@@ -44,7 +37,7 @@ def assert_same_run(left: Path, right: Path) -> None:
 @pytest.mark.slow
 def test_a_run_killed_inside_every_part_of_a_save_equals_an_undisturbed_one_bit_for_bit(tmp_path: Path):
     train(str(tmp_path / "straight"))
-    done = run(str(HERE / "killed_runs.py"), str(tmp_path / "killed"))
+    done = warm_start.run([str(HERE / "killed_runs.py"), str(tmp_path / "killed")], timeout=200)
     assert done.returncode == 0, done.stderr
     deaths = done.stdout.split()
     assert deaths.pop() == "end"
@@ -80,8 +73,7 @@ with only_writer(Path({str(tmp_path / "checkpoints")!r})):
     print("held", flush=True)
     signal.pause()
 """
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
-    process = subprocess.Popen([sys.executable, "-c", holder], env=environment, stdout=subprocess.PIPE, text=True)
+    process = warm_start.start(["-c", holder])
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm_start
 
 from calisketch.training.checkpoint import list_checkpoints, load_latest, save_checkpoint
 
@@ -48,9 +49,7 @@ def test_a_checkpoint_that_memory_does_not_suffice_for_is_not_called_damaged(tmp
         "resource.setrlimit(resource.RLIMIT_AS, (memory_in_use() + 5_000_000,) * 2);"
         "load_latest(Path(sys.argv[1]), set_aside=True)"
     )
-    command = [sys.executable, "-c", child, str(tmp_path), str(HERE)]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = warm_start.run(["-c", child, str(tmp_path), str(HERE)], timeout=120)
     assert "MemoryError" in done.stderr.splitlines()[-1], done.stderr
     assert "damaged" not in done.stderr
     assert len(list_checkpoints(tmp_path)) == 2

@@ -8,7 +8,6 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
+import warm_start
 from torch import Tensor
 from two_processes import train
 
@@ -36,28 +36,20 @@ LIMIT = 120  # seconds for what takes ten
 ROUNDING = {"figures": 1e-5, "generators": 1e-5, "discriminators": 1e-5, "ema": 1e-5, "optimizers": 1e-4}
 
 
-def start(command: list[str], cwd: Path) -> subprocess.Popen[str]:
+def start(command: list[str], cwd: Path) -> warm_start.Process:
     known = {name: value for name, value in os.environ.items() if "RANK" not in name and name != "MASTER_PORT"}
     environment = {**known, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    return subprocess.Popen(
-        [sys.executable, *command],
-        env=environment,
-        cwd=cwd,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return warm_start.start(command, env=environment, cwd=cwd, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
-def finish(running: subprocess.Popen[str]) -> tuple[int, str]:
+def finish(running: warm_start.Process) -> tuple[int, str]:
     """Its exit status and what it said; nothing of it is left."""
     try:
         said = running.communicate(timeout=LIMIT)[1]
     except subprocess.TimeoutExpired:
         os.killpg(running.pid, signal.SIGKILL)
         raise
-    return running.returncode, said
+    return running.wait(), said
 
 
 def torchrun(*options: str) -> list[str]:
@@ -73,7 +65,7 @@ def seen(folder: Path, rank: int, stage: str) -> list[list[int]]:
     return [line["index"] for line in traced(folder, rank) if line.get("stage") == stage]
 
 
-def wait_for_steps(running: subprocess.Popen[str], folder: Path, steps: int) -> list[int]:
+def wait_for_steps(running: warm_start.Process, folder: Path, steps: int) -> list[int]:
     """Waits until both processes have begun so many steps; their process ids."""
     end = time.monotonic() + LIMIT
     while any(len(traced(folder, rank)) <= steps for rank in (0, 1)):

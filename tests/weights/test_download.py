@@ -5,17 +5,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.client
-import os
 import random
 import ssl
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import warm_start
 from file_server import FileServer
 
 from calisketch.weights.download import DownloadError, WrongContent, download, sha256_of
@@ -43,10 +42,8 @@ def get(server: FileServer, target: Path, sha256: str | None = SHA256, **options
     download(server.url, target, sha256, **{"pause": 0.01, "timeout": 5.0, **options})
 
 
-def start(server: FileServer, target: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", CHILD, server.url, str(target), SHA256]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+def start(server: FileServer, target: Path) -> warm_start.Process:
+    return warm_start.start(["-c", CHILD, server.url, str(target), SHA256], stdout=subprocess.DEVNULL)
 
 
 def left(target: Path) -> set[str]:
