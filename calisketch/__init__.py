@@ -50,7 +50,7 @@ _HOMES = {
     "weights.files": ("ModelFolderError",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-__all__ = [  # noqa: F822: __getattr__ finds them
+__all__ = [  # __getattr__ finds them
     "CaliSketch",
     "CheckpointError",
     "DownloadError",

@@ -208,7 +208,7 @@ def test_a_metric_asked_for_by_name_says_how_to_get_its_weights(
         ("precision=fp8", "precision must be one of"),
         ("device=gpu", "cannot compute on the device 'gpu'"),
         ("device=cuda:99", "cannot compute on the device 'cuda:99'"),
-        ("device=7", "device must be a device's name, such as cpu or cuda, or null; got 7"),
+        ("device=7", "device must be a device's name, such as cpu, cuda or mps, or null; got 7"),
         ("track=artist", "with an artist drawing"),
         ("split=train", "training holds split train of"),
         ("training=[train,test]", "training holds split test of"),

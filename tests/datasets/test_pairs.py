@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -168,9 +166,9 @@ def test_so_many_pairs_are_taken_at_even_distances(source: Path, tmp_path: Path)
     for count in (0, 7, True):
         with pytest.raises(ValueError, match="count must be from 1 to the 6 pairs"):
             photo_pairs(tmp_path / "out", count=count)
-    with pytest.raises(ValueError, match=r"pairs need items with 'artist'.*prepare_pairs"):
+    with pytest.raises(ValueError, match=r"pairs need items with 'artist'.*calisketch prepare-pairs"):
         PairedPhotos(PreparedPhotos(tmp_path / "out"))
-    with pytest.raises(ValueError, match=r"prepare_pairs\.py"):
+    with pytest.raises(ValueError, match="calisketch prepare-pairs"):
         photo_pairs(tmp_path / "out", size=64)
 
 
@@ -194,21 +192,23 @@ def test_without_a_draw_training_and_validation_see_the_pairs_own_drawings() -> 
     assert float(other["sketch"].max()) == 0.0, "a draw would have drawn others"
 
 
-def test_the_tool_prepares_and_says_what_is_missing(
-    root: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_command_prepares_and_says_what_is_missing(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("hydra")
+    from calisketch.commands.prepare import pairs
 
-    def run(*arguments: str) -> int | str | None:
-        script = str(root / "tools" / "prepare_pairs.py")
-        monkeypatch.setattr(sys, "argv", [script, "contour=none", "workers=0", "size=32", "align=false", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            runpy.run_path(script, run_name="__main__")
-        return caught.value.code
+    def run(*arguments: str) -> tuple[int, str]:
+        status = pairs(["contour=none", "workers=0", "size=32", "align=false", *arguments])
+        said = capsys.readouterr()
+        return status, said.out + said.err
 
-    assert run(f"source={source}", f"out={tmp_path / 'out'}") == 0
-    assert "8 made" in capsys.readouterr().out
-    assert "source must be given" in str(run())
-    assert "drawings: prepared with 'traced', now 'own'" in str(
-        run(f"source={source}", f"out={tmp_path / 'out'}", "drawings=own")
-    )
+    status, said = run(f"source={source}", f"out={tmp_path / 'out'}")
+    assert status == 0
+    assert "8 made" in said
+    status, said = run()
+    assert status == 1
+    assert "source must be given" in said
+    status, said = run(f"source={source}", f"out={tmp_path / 'out'}", "drawings=own")
+    assert status == 1
+    assert "drawings: prepared with 'traced', now 'own'" in said

@@ -290,7 +290,7 @@ def test_programs_are_offered_one_way_in(client: Client) -> None:
 
 
 def test_the_documented_example_runs(address: str, tmp_path: Path) -> None:
-    text = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    text = (EXAMPLES.parent / "docs" / "studio.md").read_text(encoding="utf-8")
     blocks = [block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "gradio_client" in block]
     (block,) = blocks
     code, count = re.subn(r"http://(?:127\.0\.0\.1|localhost):\d+/?", f"{address}/", block)

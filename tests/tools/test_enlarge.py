@@ -122,8 +122,8 @@ def test_the_recipe_starts_where_its_table_compares(tmp_path: Path, monkeypatch:
     assert [float(share) for share in averaged[4:-2]] == list(shipped.values())
     models = [averaged[-1], averaged[0], best, fine_best, smoothed, f"{large.run_dir}/model", start]
     models.append(f"{tmp_path}/pix2pix/model")
-    assert list(composed("evaluate", *parts["cuhk_synthetic"][2:]).model) == models
-    assert list(composed("evaluate", *parts["cuhk_artist"][2:]).model) == [models[0], fine_best, models[-1]]
+    assert list(composed("evaluate", *parts["cuhk_synthetic"][4:]).model) == models
+    assert list(composed("evaluate", *parts["cuhk_artist"][4:]).model) == [models[0], fine_best, models[-1]]
 
 
 def test_what_is_made_before_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
