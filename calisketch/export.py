@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from .inference.onnx_graph import OPSET, need_extra, onnxruntime_run, to_onnx
 from .inference.rewriting import for_inference
 from .weights import folder as model_folder
 from .weights import names as model_names
+from .whole_files import written_whole
 
 TOLERANCE = 2e-4
 """How far any value of a file's answer may be from the model's, of [0, 1]: a twentieth of a grey level."""
@@ -123,7 +123,9 @@ def export(
         _describe(graph, name, side, sha256 or {})
         data = graph.SerializeToString()
         check_parity(plain, onnxruntime_run(data), list(examples), side, name)
-        written[name] = _write(Path(folder) / f"{name}.onnx", data)
+        written[name] = Path(folder) / f"{name}.onnx"
+        with written_whole(written[name], sync=True) as aside:
+            aside.write_bytes(data)
     return written
 
 
@@ -186,19 +188,3 @@ def _describe(graph: Any, name: str, side: int, sha256: Mapping[str, str]) -> No
     for key, value in notes.items():
         entry = graph.metadata_props.add()
         entry.key, entry.value = key, value
-
-
-def _write(path: Path, data: bytes) -> Path:
-    """Aside, synced and renamed: a crash leaves the old file or the new one."""
-    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(aside, 0o644)  # mkstemp's files are private
-        os.replace(aside, path)
-    finally:
-        if os.path.exists(aside):
-            os.unlink(aside)
-    return path

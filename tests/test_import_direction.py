@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "calisketch"
 
 CONFIGURED = {f"commands.{name}" for name in ("train_config", "hydra_entry", "prepare", "train", "evaluate", "compare")}
 LAYERS = [
-    {"_torchvision_shim", "checks", "options", "remedies", "stage"},
+    {"_torchvision_shim", "checks", "options", "remedies", "stage", "whole_files"},
     {"weights"},
     {"boundary"},
     {"networks"},

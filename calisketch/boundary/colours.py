@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from ..checks import check_image, check_same_size
 from ..stage import Batch
 from . import images
-from .images import SketchError
 from .pictures import Picture, read_picture
 from .placement import Placement
 
@@ -94,14 +93,7 @@ class GivenColours:
         if unpainted not in get_args(Unpainted):
             raise ValueError(f"unpainted must be one of {', '.join(get_args(Unpainted))}; got {unpainted!r}.")
         self.unpainted = unpainted
-        several = isinstance(given, list | tuple) or (isinstance(given, Tensor) and given.ndim == 4)
-        items = images.flatten(given, "colours")[0] if several else [(given, "colours")]
-        if several and len(items) != count:
-            raise SketchError(
-                f"colours holds {len(items)} pictures for {count} sketches; expected one for each, in their order "
-                "(None for no colours), or a single picture for all, not in a list."
-            )
-        self._items = items if several else items * count
+        self._items = images.one_for_each(given, count, "colours", "sketches")
         self._last: tuple[Any, Values] | None = None
 
     def placed(self, index: int, placement: Placement) -> Tensor | None:

@@ -11,7 +11,7 @@ from skimage.morphology import skeletonize
 from torch import Tensor
 
 from . import images
-from .images import Kind, Sketch, SketchError
+from .images import Kind, Sketch
 from .ink import Page, to_ink
 from .pictures import Framed, Values, read_picture, to_tensor
 
@@ -89,25 +89,3 @@ def binary_edges(ink: Values, frame: Framed) -> Values:
     if wide.sum() > _WIDE * drawn.sum():
         drawn = skeletonize(drawn)
     return np.asarray(drawn, dtype=np.float32)
-
-
-def one_for_each(given: Any, count: int, name: str) -> list[tuple[Any, str]]:
-    """A picture and its name for each of `count` drawings: of a list or batch of as many, or a single one for all.
-
-    Raises:
-        SketchError: another number of pictures.
-    """
-    if not is_several(given):
-        return [(given, name)] * count
-    items, _ = images.flatten(given, name)
-    if len(items) != count:
-        raise SketchError(
-            f"{name} holds {len(items)} pictures for {count} drawings; expected one for each, in their order, or a "
-            "single picture for all, not in a list."
-        )
-    return items
-
-
-def is_several(given: Any) -> bool:
-    """Whether a list or a batch was handed in."""
-    return isinstance(given, list | tuple) or (isinstance(given, Tensor) and given.ndim == 4)

@@ -112,6 +112,30 @@ def flatten(
     return [(given, name)], lambda results: results[0]
 
 
+def is_several(given: Any) -> bool:
+    """Whether a list or a batch was handed in."""
+    return isinstance(given, list | tuple) or (isinstance(given, Tensor) and given.ndim == 4)
+
+
+def one_for_each(given: Any, count: int, name: str, of: str = "drawings") -> list[tuple[Any, str]]:
+    """A picture and its name for each of `count` drawings: of a list or batch of as many, or a single one for all.
+
+    of: what messages call the drawings.
+
+    Raises:
+        SketchError: another number of pictures.
+    """
+    if not is_several(given):
+        return [(given, name)] * count
+    items, _ = flatten(given, name)
+    if len(items) != count:
+        raise SketchError(
+            f"{name} holds {len(items)} pictures for {count} {of}; expected one for each, in their order, or a single "
+            "picture for all, not in a list."
+        )
+    return items
+
+
 def read(given: Any, name: str = "sketch", polarity: Polarity = "auto") -> Sketch:
     """Read one sketch.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from .. import __version__
 from ..boundary import images
+from ..whole_files import written_whole
 
 PICTURE = ".png"  # how the pictures that are written here end
 _MARK = ("Software", f"calisketch {__version__}")  # in the pictures that are written here
@@ -206,17 +206,10 @@ def free_name(folders: Sequence[Path], name: str, suffix: str, inputs: set[Path]
 def write(result: Image.Image | bytes, target: Path) -> None:
     """Write aside and rename, so that no half-written file is ever seen; a picture is written as PNG."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(dir=target.parent, prefix=".calisketch-", suffix=target.suffix)
     mark = PngInfo()
     mark.add_text(*_MARK)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            if isinstance(result, bytes):
-                stream.write(result)
-            else:
-                result.save(stream, format="PNG", pnginfo=mark)
-        os.chmod(aside, 0o644)  # mkstemp's files are private
-        os.replace(aside, target)
-    finally:
-        if os.path.exists(aside):
-            os.unlink(aside)
+    with written_whole(target) as aside:
+        if isinstance(result, bytes):
+            aside.write_bytes(result)
+        else:
+            result.save(aside, format="PNG", pnginfo=mark)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ..boundary import images
 from ..boundary.answers import face_in_kind
-from ..boundary.drafts import Draft, frame_of, is_several, one_for_each, read_colours, read_edges
-from ..boundary.images import SketchError
+from ..boundary.drafts import Draft, frame_of, read_colours, read_edges
+from ..boundary.images import SketchError, is_several, one_for_each
 from ..boundary.ink import Page
 from ..boundary.kinds import Computed, Drawn, File, Given, Pixels, Several
 from ..boundary.pictures import Values, read_picture, to_tensor, to_values

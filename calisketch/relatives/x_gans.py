@@ -27,6 +27,7 @@ from ..compression.point_file import PointFileError
 from ..compression.point_sampling import Where, known_in_frame, photo_to_points, points_to_picture
 from ..inference.computing import Precision, device_of
 from ..options import check_batch_size, check_channels, is_number, whole_number
+from ..whole_files import written_whole
 from .one_network import OneNetwork
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class XGan(OneNetwork):
         bits = whole_number("bits", bits, 1, 8, "It is of each colour channel.")
         seed = whole_number("seed", seed, 0, 2**32 - 1)
         items, _ = images.flatten(photo, "photo")
-        several = isinstance(photo, list | tuple) or (isinstance(photo, Tensor) and photo.ndim == 4)
+        several = images.is_several(photo)
         if out is not None and several:
             raise ValueError("out is one file, and photo holds several. Write each of the bytes that compress returns.")
         if out is not None and not Path(out).parent.is_dir():
@@ -218,14 +219,11 @@ class XGan(OneNetwork):
         if out is None:
             return files if several else files[0]
         path = Path(out)
-        aside = path.with_name(f".{path.name}.writing")
         try:
-            aside.write_bytes(files[0])
-            os.replace(aside, path)
+            with written_whole(path) as aside:
+                aside.write_bytes(files[0])
         except OSError as error:
             raise OSError(error.errno, f"out cannot be written ({error.strerror}); give another file", path) from error
-        finally:
-            aside.unlink(missing_ok=True)
         return path
 
     @overload

@@ -17,6 +17,8 @@ from typing import Any, TextIO
 from PIL import Image
 from tqdm import tqdm
 
+from ..whole_files import written_whole
+
 WANDB_MODES = ("auto", "online", "offline", "disabled")
 
 
@@ -30,14 +32,11 @@ class MetricsFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             kept = [line for line in path.read_text().splitlines() if _is_upto(line, total)]
-            aside = path.with_name(f".{path.name}.writing")
             try:
-                aside.write_text("".join(f"{line}\n" for line in kept))
-                os.replace(aside, path)
+                with written_whole(path) as aside:
+                    aside.write_text("".join(f"{line}\n" for line in kept))
             except OSError as error:
                 raise _unwritable(path, error) from error
-            finally:
-                aside.unlink(missing_ok=True)
         self.path = path
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close(); a line is written at once or not
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..stage import Batch, Stage
+from ..whole_files import written_whole
 from .ema import Ema
 
 LINE_DRAWINGS = ("sketch", "refined", "contour", "detail", "artist")
@@ -117,16 +117,13 @@ def compose_grid(columns: Mapping[str, Tensor]) -> Image.Image:
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Writes a PNG aside and renames it, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.writing")
     try:
-        picture.save(aside, "PNG")
-        os.replace(aside, path)
+        with written_whole(path) as aside:
+            picture.save(aside, "PNG")
     except OSError as error:
         raise OSError(
             f"the picture {path} cannot be written: {error}. Mend that, and run the command again."
         ) from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _to_rgb(name: str, images: Tensor) -> Any:

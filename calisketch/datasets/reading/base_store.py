@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from calisketch.sketching.by_hand.base_drawings import VERSION, BaseDrawings, artist_drawing, base_drawings
 from calisketch.sketching.learned import LearnedStyle
+from calisketch.whole_files import written_whole
 
 __all__ = ["BaseStore"]
 
@@ -99,11 +99,5 @@ def _or_none(kept: Mapping[str, NDArray[Any]]) -> BaseDrawings | None:
 def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Aside and renamed: whoever reads finds a whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(prefix=".writing-", suffix=".npz", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    with written_whole(path) as aside, open(aside, "wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from ...whole_files import written_whole
 from ..measures.every_measure import Row
 from ..measures.intervals import Interval
 
@@ -209,12 +210,8 @@ class Report:
         written.append(_write(folder / f"{name}.md", self.to_markdown().encode()))
         for of, picture in zip(_file_names(self.pictures), self.pictures.values(), strict=True):
             path = folder / f"{name}-{of}.png"
-            aside = path.with_name(f".{path.name}.writing")
-            try:
+            with written_whole(path) as aside:
                 picture.save(aside, "PNG")
-                os.replace(aside, path)
-            finally:
-                aside.unlink(missing_ok=True)
             written.append(path)
         return written
 
@@ -297,10 +294,6 @@ def _as_file_name(name: str) -> str:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    aside = path.with_name(f".{path.name}.writing")
-    try:
+    with written_whole(path) as aside:
         aside.write_bytes(content)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
     return path

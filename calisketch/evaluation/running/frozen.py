@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from ...sketching.styles import SketchMixture, sample_seed
+from ...whole_files import written_whole
 from ..measures.pixel import to_uint8
 
 __all__ = [
@@ -104,12 +105,8 @@ class FrozenSketches:
             "sketches": self.sketches,
         }
         path = Path(path)
-        aside = path.with_name(f".{path.name}.writing")
-        try:
+        with written_whole(path) as aside:
             aside.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
         return path
 
     def covers(self, names: Sequence[str], size: int, seed: int) -> str | None:
