@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import hydra
 import yaml
@@ -59,7 +62,8 @@ def exit_status(
         if argv is not None:
             sys.argv = [original[0], *argv]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing the traceback of a misprint in a file
-        entry()
+        with _help_that_is_no_text():
+            entry()
     except Unfinished as error:
         complain(f"error: {error}")
         return 1
@@ -72,6 +76,26 @@ def exit_status(
     finally:
         restore()
     return status
+
+
+@contextmanager
+def _help_that_is_no_text() -> Iterator[None]:
+    """Hydra 1.3 gives argparse an object as a help text, which Python 3.14 refuses; within this context it passes."""
+    container: Any = argparse._ActionsContainer
+    check = getattr(container, "_check_help", None)  # there from Python 3.14 on
+    if check is None:
+        yield
+        return
+
+    def check_texts(parser: Any, action: argparse.Action) -> None:
+        if isinstance(action.help, str):
+            check(parser, action)
+
+    container._check_help = check_texts
+    try:
+        yield
+    finally:
+        container._check_help = check
 
 
 def wants_tracebacks() -> bool:

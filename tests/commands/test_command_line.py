@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import builtins
 import shutil
 import subprocess
@@ -164,3 +165,15 @@ def test_the_module_runs_and_knows_its_version() -> None:
         [sys.executable, "-m", "calisketch", "--version"], capture_output=True, text=True, check=True, timeout=300
     )
     assert run.stdout.strip() == f"calisketch {calisketch.__version__}"
+
+
+def test_hydra_s_arguments_pass_the_checks_of_python_3_14(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks for "%" in every help text, and one of Hydra's is an object."""
+    entry = pytest.importorskip("calisketch.commands.hydra_entry", reason="needs the extra `train`")
+
+    def strict(parser: Any, action: argparse.Action) -> None:
+        assert not action.help or "%(nonsense)s" not in action.help
+
+    monkeypatch.setattr(argparse._ActionsContainer, "_check_help", strict, raising=False)
+    assert entry.exit_status("train", lambda cfg: cfg.batch_size, ["experiment=smoke/cali_sketch", "batch_size=3"]) == 3
+    assert argparse._ActionsContainer._check_help is strict, "as it was"
