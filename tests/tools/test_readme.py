@@ -31,7 +31,7 @@ MINIATURE = {
     "train experiment=small/cali_sketch": ["batch_size=1", STEPS[2], "preview_samples=1", "precision=32-true"],
     "prepare-cuhk": ["size=64", "split=few.json"],
     "train experiment=paper/cali_sketch": ["batch_size=2", "data.size=64", *STEPS, *NARROW, "wandb.mode=disabled"],
-    "evaluate": ["metrics=[psnr]", "baselines=[mean_face]", "per_style=false", "frozen=false", "resamples=20"],
+    "evaluate": ["metrics=[psnr]", "baselines=[mean_face]", "per_style=false", "frozen=false", "resamples=100"],
 }
 
 
