@@ -25,6 +25,8 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from calisketch.commands.hydra_entry import help_that_is_no_text
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -327,4 +329,5 @@ def main(cfg: DictConfig) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    with help_that_is_no_text():
+        main()

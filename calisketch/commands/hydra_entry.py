@@ -62,7 +62,7 @@ def exit_status(
         if argv is not None:
             sys.argv = [original[0], *argv]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing the traceback of a misprint in a file
-        with _help_that_is_no_text():
+        with help_that_is_no_text():
             entry()
     except Unfinished as error:
         complain(f"error: {error}")
@@ -79,7 +79,7 @@ def exit_status(
 
 
 @contextmanager
-def _help_that_is_no_text() -> Iterator[None]:
+def help_that_is_no_text() -> Iterator[None]:
     """Hydra 1.3 gives argparse an object as a help text, which Python 3.14 refuses; within this context it passes."""
     container: Any = argparse._ActionsContainer
     check = getattr(container, "_check_help", None)  # there from Python 3.14 on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,10 @@ def test_inside_is_where_the_photo_is(drawn: DrawnPhotos) -> None:
 
 def test_items_repeat_in_any_order_and_in_other_processes(drawn: DrawnPhotos) -> None:
     first = [drawn[index] for index in (0, 9, 17)]
-    again = [pickle.loads(pickle.dumps(drawn))[index] for index in (17, 9, 0)][::-1]
+    sent = multiprocessing.Queue()
+    sent.put(drawn)
+    received = sent.get(timeout=60)
+    again = [received[index] for index in (17, 9, 0)][::-1]
     loader = DataLoader(torch.utils.data.Subset(drawn, [0, 9, 17]), batch_size=None, num_workers=1)
     for one, two, three in zip(first, again, loader, strict=True):
         for name, value in one.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_start
 from PIL import Image, ImageOps
 
 from calisketch.__main__ import main
@@ -71,13 +73,13 @@ def test_the_commands_of_the_readme_do_what_it_says(
     _few_people_of_cuhk(tmp_path, cuhk_root)
     for language, block in BLOCKS:
         if language == "python":
-            exec(compile(block, "README.md", "exec"), {})
+            _python("-c", block)
             assert Image.open("face.png").size == Image.open("examples/woman-bob.png").size
             continue
         for line in block.splitlines():
             words = shlex.split(line, comments=True)
             if words[:2] == ["python", "-c"]:
-                exec(words[2], {})
+                _python(*words[1:])
             elif words[0] == "calisketch":
                 if words[1] == "prepare":
                     _photos_of_faces(tmp_path / "faces", tmp_path / "my-photos")
@@ -92,6 +94,11 @@ def test_the_commands_of_the_readme_do_what_it_says(
         assert (tmp_path / "runs" / run / "cali_sketch" / "model" / "config.json").is_file()
     report = json.loads((tmp_path / "outputs" / "evaluation" / "test-synthetic.json").read_text(encoding="utf-8"))
     assert report["protocol"]["N"] == 2
+
+
+def _python(*arguments: str) -> None:
+    done = warm_start.run(arguments, cwd=Path.cwd(), env=os.environ, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def _photos_of_faces(faces: Path, folder: Path) -> None:

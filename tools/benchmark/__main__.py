@@ -21,6 +21,7 @@ import hydra
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from calisketch.commands.hydra_entry import help_that_is_no_text
 from calisketch.inference.computing import best_device
 from tools.benchmark import inference as benchmark_inference
 from tools.benchmark.parts import RESULT
@@ -94,7 +95,7 @@ def without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="benchmark")
+@hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="benchmark")
 def main(cfg: DictConfig) -> None:
     settings: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     if unknown := sorted(set(settings["parts"]) - set(PARTS)):
@@ -117,4 +118,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with help_that_is_no_text():
+        main()
