@@ -202,8 +202,11 @@ def test_a_worker_that_is_killed_is_told_with_the_photos_it_may_have_died_of(sou
     def kill_one(results: Any, total: int) -> Iterator[Any]:
         for count, result in enumerate(results):
             if count == 3:
-                os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
+                worker = next(child for child in multiprocessing.active_children() if child not in others)
+                os.kill(worker.pid or 0, signal.SIGKILL)
             yield result
+
+    others = multiprocessing.active_children()  # of tests before this one
 
     with pytest.raises(RuntimeError, match=r"for lack of memory, at one of these photos: .*\.png.*workers=1"):
         prepare(source, tmp_path / "out", workers=2, progress=kill_one)
